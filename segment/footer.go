@@ -1,0 +1,236 @@
+package segment
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Entry is what a footer says about the newest version of a key in its segment.
+type Entry struct {
+	Key         []byte
+	Seq         uint64
+	Expiration  int64 // Unix seconds; 0: none
+	Tombstone   bool
+	MetadataLen int
+	Length      int64 // of the value in bytes
+	Offset      int64 // of the frame in this segment
+	Ordinal     int   // of the record in the frame
+	HasPointer  bool  // the value is in a value segment, at Pointer
+	Pointer     Pointer
+	Metadata    []byte // nil unless asked for; MetadataLen bytes
+}
+
+// Size is what the version counts for in the usage of a store.
+func (e *Entry) Size() int64 {
+	return int64(len(e.Key)) + int64(e.MetadataLen) + e.Length
+}
+
+func (e *Entry) flags() byte {
+	var flags byte
+	if e.Tombstone {
+		flags |= flagTombstone
+	}
+	if e.Expiration != 0 {
+		flags |= flagExpiration
+	}
+	if e.MetadataLen > 0 {
+		flags |= flagMetadata
+	}
+	if e.HasPointer {
+		flags |= flagPointer
+	}
+	return flags
+}
+
+// Superseded counts versions in a segment that a newer version in the same
+// segment replaced, with their bytes of key, metadata and value.
+type Superseded struct {
+	Segment          uint64 // that holds the values; 0: the one with the footer
+	OverwrittenCount int64
+	OverwrittenBytes int64
+	DeletedCount     int64
+	DeletedBytes     int64
+}
+
+// Totals is what a footer says about its segment as a whole.
+type Totals struct {
+	DataEnd    int64 // where the records frames end
+	Records    int64 // all versions, tombstones among them
+	Tombstones int64
+	Bytes      int64 // key, metadata and value of puts without pointer
+	MinSeq     uint64
+	MaxSeq     uint64
+	MaxTime    int64 // Unix seconds
+	Superseded []Superseded
+
+	Entries       int64 // filled in by the writer
+	MetadataBytes int64 // filled in by the writer
+}
+
+const (
+	trailerSize = 16
+	// A page of 1,000 keys costs some 8 blocks of this size, 10 µs each.
+	blockEntries  = 128
+	blockKeys     = 8 << 10
+	blockMetadata = 64 << 10
+	sparseBytes   = 64 << 10
+)
+
+// KeyHash is the hash that a footer's filter is made of.
+func KeyHash(key []byte) uint64 { return xxhash.Sum64(key) }
+
+// place is where a frame is, as the footer lists it.
+type place struct{ offset, size int64 }
+
+func appendPlaces(dst []byte, places []place) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(places)))
+	for _, p := range places {
+		dst = binary.AppendUvarint(dst, uint64(p.offset/8))
+		dst = binary.AppendUvarint(dst, uint64(p.size/8))
+	}
+	return dst
+}
+
+func (d *decoder) places() []place {
+	n := d.uvarint()
+	if n > uint64(len(d.b)/2) {
+		d.fail()
+		return nil
+	}
+	places := make([]place, 0, n)
+	for range n {
+		places = append(places, place{d.offset(), d.offset()})
+	}
+	return places
+}
+
+func (t *Totals) append(dst []byte, sparse, filter []place) []byte {
+	for _, v := range []uint64{
+		uint64(t.DataEnd / 8), uint64(t.Records), uint64(t.Tombstones), uint64(t.Bytes),
+		t.MinSeq, t.MaxSeq, uint64(t.MaxTime), uint64(t.Entries), uint64(t.MetadataBytes),
+		uint64(len(t.Superseded)),
+	} {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	for _, s := range t.Superseded {
+		dst = binary.AppendUvarint(dst, s.Segment)
+		for _, v := range []int64{s.OverwrittenCount, s.OverwrittenBytes, s.DeletedCount, s.DeletedBytes} {
+			dst = binary.AppendUvarint(dst, uint64(v))
+		}
+	}
+	return appendPlaces(appendPlaces(dst, sparse), filter)
+}
+
+func (t *Totals) decode(b []byte) (sparse, filter []place, ok bool) {
+	d := decoder{b: b, ok: true}
+	t.DataEnd = d.offset()
+	t.Records, t.Tombstones, t.Bytes = d.int63(), d.int63(), d.int63()
+	t.MinSeq, t.MaxSeq, t.MaxTime = d.uvarint(), d.uvarint(), d.int63()
+	t.Entries, t.MetadataBytes = d.int63(), d.int63()
+	n := d.uvarint()
+	if n > uint64(len(d.b)/5) {
+		return nil, nil, false
+	}
+	for range n {
+		t.Superseded = append(t.Superseded, Superseded{
+			Segment:          d.uvarint(),
+			OverwrittenCount: d.int63(), OverwrittenBytes: d.int63(),
+			DeletedCount: d.int63(), DeletedBytes: d.int63(),
+		})
+	}
+	sparse, filter = d.places(), d.places()
+	return sparse, filter, d.ok && len(d.b) == 0
+}
+
+// Footer reads the footer of a sealed segment. It is safe for concurrent use.
+type Footer struct {
+	r      *Reader
+	size   int64
+	totals Totals
+	sparse []place
+	filter []place
+}
+
+// ReadFooter reads the footer of the segment, which is size bytes long.
+func (r *Reader) ReadFooter(size int64) (*Footer, error) {
+	var trailer [trailerSize]byte
+	at := size - trailerSize
+	if at < HeaderSize {
+		return nil, corrupt(max(at, 0), "no footer: segment cut short")
+	}
+	if _, err := r.file.ReadAt(trailer[:], at); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("read trailer at %d: %w", at, err)
+	}
+	if sum(r.header.Salt, trailer[:8]) != binary.LittleEndian.Uint64(trailer[8:]) {
+		return nil, corrupt(at, "trailer: checksum mismatch")
+	}
+	f := &Footer{r: r, size: size}
+	off := int64(binary.LittleEndian.Uint64(trailer[:]))
+	if off < HeaderSize || off >= at || off%8 != 0 {
+		return nil, corrupt(at, "trailer: footer out of range")
+	}
+	var buf Buffer
+	payload, err := r.readTyped(off, int(min(at-off, maxFrameSize)), FrameFooter, &buf)
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if f.sparse, f.filter, ok = f.totals.decode(payload); !ok {
+		return nil, corrupt(off, "footer: does not parse")
+	}
+	return f, nil
+}
+
+// Totals returns what the footer says about the segment as a whole. The caller
+// must not change its slices.
+func (f *Footer) Totals() Totals { return f.totals }
+
+// block is an entry of the sparse index.
+type block struct {
+	first    []byte
+	keys     place
+	metadata place
+}
+
+// Blocks is the sparse index of a footer, held in memory: some 50 bytes for
+// each 128 keys. It is safe for concurrent use.
+type Blocks struct {
+	f      *Footer
+	blocks []block
+}
+
+// Blocks reads the sparse index.
+func (f *Footer) Blocks() (*Blocks, error) {
+	bs := &Blocks{f: f}
+	var buf Buffer
+	for _, p := range f.sparse {
+		payload, err := f.r.readTyped(p.offset, int(p.size), FrameSparse, &buf)
+		if err != nil {
+			return nil, err
+		}
+		d := decoder{b: payload, ok: true}
+		for d.ok && len(d.b) > 0 {
+			var b block
+			b.first = append([]byte(nil), d.bytes(d.length(MaxKey))...)
+			b.keys = place{d.offset(), d.offset()}
+			b.metadata = place{b.keys.offset + b.keys.size, d.offset()}
+			bs.blocks = append(bs.blocks, b)
+		}
+		if !d.ok {
+			return nil, corrupt(p.offset, "sparse index: does not parse")
+		}
+	}
+	return bs, nil
+}
+
+// Memory returns the bytes that the sparse index takes.
+func (bs *Blocks) Memory() int64 {
+	n := int64(cap(bs.blocks)) * 64
+	for i := range bs.blocks {
+		n += int64(len(bs.blocks[i].first))
+	}
+	return n
+}
