@@ -38,7 +38,8 @@ type Compressor struct {
 	codec Codec
 }
 
-// NewCompressor returns a compressor, with the dictionary if it is not nil.
+// NewCompressor returns a compressor, with the dictionary if it is not nil. The
+// dictionary has to come from [BuildDictionary].
 func NewCompressor(level Level, dictionary []byte) (*Compressor, error) {
 	opts := []zstd.EOption{
 		zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)),
@@ -52,6 +53,11 @@ func NewCompressor(level Level, dictionary []byte) (*Compressor, error) {
 	}
 	c := &Compressor{codec: codecZstd}
 	if dictionary != nil {
+		// Frames do not name their dictionary: one of another id would make frames
+		// that nobody can read.
+		if len(dictionary) < 8 || binary.LittleEndian.Uint32(dictionary[4:]) != dictionaryID {
+			return nil, fmt.Errorf("compressor: dictionary without the id %d", dictionaryID)
+		}
 		opts = append(opts, zstd.WithEncoderDict(dictionary))
 		c.codec = codecZstdDict
 	}

@@ -7,7 +7,7 @@
 //
 // # Segment
 //
-// A segment is one append-only file, at most [MaxSize] bytes:
+// A segment is one append-only file of at most 536,870,912 bytes ([MaxSize]):
 //
 //	+-------------+-------+-------+-----+-------------------------+
 //	| file header | frame | frame | ... | footer (once sealed)    |
@@ -57,8 +57,9 @@
 //	               bits 44-45  codec: 0 raw, 1 zstd, 2 zstd with dictionary
 //	               bit     46  more: the next frame belongs to the same commit
 //	               bit     47  extended
-//	               bits 48-63  header check: low 16 bits of
-//	                           XXH64(seed+1, word without check, extension)
+//	               bits 48-63  header check: low 16 bits of XXH64(seed+1, the
+//	                           8 bytes of the word with these bits zero, and
+//	                           the extension)
 //	    16   16  extension, only in extended frames (log segments):
 //	               u32  incarnation of the log, at least 1
 //	               u32  durable mark, in units of 8 bytes: the log was on disk
@@ -68,8 +69,10 @@
 //	16 / 32      payload
 //
 // seed is salt XOR (incarnation << 32 | offset of the frame / 8); the
-// incarnation of a frame that is not extended is 0. So a frame that is stale,
-// misplaced or from another segment never verifies.
+// incarnation of a frame that is not extended is 0. So a frame that is misplaced
+// or from another segment never verifies. Incarnations only rise along a log:
+// an extended frame of a lower one than that of a frame before it is stale, left
+// behind the place where recovery once cut the log, and does not count.
 //
 // The checksum guards header and payload. The header check only makes a search
 // for frames after damage cheap: a wrong header passes it once in 65,536
@@ -90,16 +93,21 @@
 //
 // Frame types:
 //
-//	1 records     one or more records, one after the other
+//	1 records     1 to 256 records, one after the other
 //	2 chunk       a piece of a large value: bytes of the value, 131,072 in all
-//	              pieces but the last
+//	              pieces but the last, which has 1 to 131,072
 //	3 dictionary  a zstd dictionary (RFC 8878, section 5) for the frames behind
-//	              it; first frame of a packed segment, or absent
+//	              it, never compressed with one; first frame of a packed
+//	              segment, or absent
 //	4 keys        footer: a block of entries sorted by key
 //	5 metadata    footer: the metadata of one block of entries
 //	6 sparse      footer: first key and place of each block
 //	7 filter      footer: filter of key hashes
 //	8 footer      footer: totals, and where the sparse index and filter are
+//
+// Frames of log segments other than those of the footer are extended; no others
+// are. What follows the frames of a log that is not sealed is the end of the
+// file, zeros (space allocated ahead of need), or what a crash left.
 //
 // # Commits
 //
@@ -118,9 +126,16 @@
 //	uvarint  length of the value, unless flag 1
 //	bytes    key, metadata
 //	bytes    value; or with flag 8: uvarint segment id, uvarint offset / 8 of
-//	         the record frame there; or with flag 16: uvarint number of chunks,
-//	         and for each uvarint gap / 8 from the end of the chunk before it
+//	         the record frame there, whose first record it is; or with flag
+//	         16: uvarint number of chunks, and for each uvarint gap / 8 from
+//	         the end of the frame, padding included, of the chunk before it
 //	         (the first: from the start of the file), uvarint stored length
+//
+// Other bits of the flags are zero. A tombstone has no other flag, and flags 8
+// and 16 exclude each other. A key has 1 to 32,767 bytes, metadata at most
+// 32,767, a value without flag 8 or 16 at most 65,535; sequence numbers and
+// segment ids have 64 bits, all else 63. The length of the value is the whole
+// length, also with flag 8 or 16.
 //
 // Sequence numbers are store-wide and never reused. The highest one for a key
 // is the truth, whatever segment it is in; equal ones (left by a crash between
@@ -132,17 +147,21 @@
 //
 // A sealed log or packed segment has key blocks, each followed by its metadata
 // block (if one of its entries has metadata), sparse frames, filter frames, the
-// footer frame and a trailer, in this order. In a log segment they all stand
-// behind the records; in a packed segment, blocks and sparse frames stand
-// between the records, so that writing it needs no memory for them. Only the
-// sparse frames that the footer frame lists count. Of several versions of a key
-// in the segment, the footer lists the newest.
+// footer frame and a trailer, in this order; but sparse frames that are full
+// stand between the blocks. In a log segment they all stand behind the records;
+// in a packed segment, blocks and sparse frames stand between the records, so
+// that writing it needs no memory for them. Only the blocks, and the sparse and
+// filter frames, that the footer frame leads to count. Of several versions of a
+// key in the segment, the footer lists the newest.
 //
-// Keys frame, entries in byte order of their keys:
+// Keys frame, entries in byte order of their keys, each key once:
 //
-//	uvarint  length shared with the key of the entry before it (0 for the first)
+//	uvarint  length of the longest prefix shared with the key of the entry
+//	         before it (0 for the first)
 //	uvarint  length of the rest of the key, and its bytes
-//	u8       flags as in the record
+//	u8       flags 1 to 8 as in the record; 16 the oldest version of the key in
+//	         the segment is a tombstone, so what older segments hold of the key
+//	         was deleted rather than overwritten
 //	uvarint  sequence number less the least of the segment
 //	uvarint  expiration, if flag 2
 //	uvarint  length of the metadata, if flag 4
@@ -155,7 +174,8 @@
 // Metadata frame: the metadata of the block's entries with flag 4, in order,
 // one after the other.
 //
-// Sparse frame: for each block
+// Sparse frame: for each block, in the order of their keys, which is also that of
+// their places
 //
 //	uvarint  length of its first key, and its bytes
 //	uvarint  offset of the keys frame / 8
@@ -164,21 +184,25 @@
 //	         keys frame
 //
 // Filter frames: the bytes of one binary fuse filter (package
-// segment/internal/fuse has its layout) over [KeyHash] of every key in the
-// segment, cut in pieces of 131,072 bytes.
+// segment/internal/fuse has its layout) over XXH64(0, key) of every key in the
+// segment, cut in pieces of 131,072 bytes. They are stored raw. A reader that
+// looks keys up in the keys frames does not need it.
 //
 // Footer frame, all uvarint:
 //
-//	end of the records frames / 8
-//	records, tombstones, bytes of puts (key, metadata and value, all versions,
-//	  without those whose value is in a value segment)
+//	end of the last records frame / 8 (without any: where the first would be)
+//	puts whose value is in the segment (all versions), tombstones, puts whose
+//	  value is in a value segment, bytes of the first (key, metadata, value)
 //	least and highest sequence number, highest time of a commit
 //	entries in the keys frames, bytes of their metadata
 //	number of superseded groups; for each: id of the segment that holds the
 //	  values (0: this one), overwritten records and bytes, deleted records and
 //	  bytes; these are the versions that a newer one in this segment replaced
-//	number of sparse frames; for each offset / 8 and size / 8
-//	number of filter frames; for each offset / 8 and size / 8
+//	number of sparse frames; for each offset / 8 and size / 8, in rising order
+//	number of filter frames; for each offset / 8 and size / 8, in rising order
+//
+// Sizes of frames include header and padding. The least sequence number may be
+// lower than that of any record; those in keys frames count from it.
 //
 // Trailer, the last 16 bytes of the file:
 //

@@ -1,7 +1,9 @@
 package segment
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -20,6 +22,7 @@ type Entry struct {
 	Ordinal     int   // of the record in the frame
 	HasPointer  bool  // the value is in a value segment, at Pointer
 	Pointer     Pointer
+	Deletes     bool   // the key's oldest version in the segment is a tombstone
 	Metadata    []byte // nil unless asked for; MetadataLen bytes
 }
 
@@ -42,6 +45,9 @@ func (e *Entry) flags() byte {
 	if e.HasPointer {
 		flags |= flagPointer
 	}
+	if e.Deletes {
+		flags |= flagDeletes
+	}
 	return flags
 }
 
@@ -58,9 +64,10 @@ type Superseded struct {
 // Totals is what a footer says about its segment as a whole.
 type Totals struct {
 	DataEnd    int64 // where the records frames end
-	Records    int64 // all versions, tombstones among them
+	Puts       int64 // all versions whose value is in the segment
 	Tombstones int64
-	Bytes      int64 // key, metadata and value of puts without pointer
+	Pointers   int64 // puts whose value is in a value segment
+	Bytes      int64 // key, metadata and value of Puts
 	MinSeq     uint64
 	MaxSeq     uint64
 	MaxTime    int64 // Unix seconds
@@ -70,8 +77,24 @@ type Totals struct {
 	MetadataBytes int64 // filled in by the writer
 }
 
+// Count adds one version to Puts, Tombstones, Pointers, Bytes and MaxSeq.
+func (t *Totals) Count(e *Entry) {
+	switch {
+	case e.Tombstone:
+		t.Tombstones++
+	case e.HasPointer:
+		t.Pointers++
+	default:
+		t.Puts++
+		t.Bytes += e.Size()
+	}
+	t.MaxSeq = max(t.MaxSeq, e.Seq)
+}
+
+// TrailerSize is how many bytes at the end of a sealed segment are no frames.
+const TrailerSize = 16
+
 const (
-	trailerSize = 16
 	// A page of 1,000 keys costs some 8 blocks of this size, 10 µs each.
 	blockEntries  = 128
 	blockKeys     = 8 << 10
@@ -94,6 +117,8 @@ func appendPlaces(dst []byte, places []place) []byte {
 	return dst
 }
 
+// places takes places that follow each other, as the writer leaves them: a list
+// that names one frame many times would make a small file fill the memory.
 func (d *decoder) places() []place {
 	n := d.uvarint()
 	if n > uint64(len(d.b)/2) {
@@ -101,15 +126,22 @@ func (d *decoder) places() []place {
 		return nil
 	}
 	places := make([]place, 0, n)
+	var end int64
 	for range n {
-		places = append(places, place{d.offset(), d.offset()})
+		p := place{d.offset(), d.offset()}
+		if p.offset < max(end, HeaderSize) || p.size == 0 {
+			d.fail()
+			return nil
+		}
+		places = append(places, p)
+		end = p.offset + p.size
 	}
 	return places
 }
 
 func (t *Totals) append(dst []byte, sparse, filter []place) []byte {
 	for _, v := range []uint64{
-		uint64(t.DataEnd / 8), uint64(t.Records), uint64(t.Tombstones), uint64(t.Bytes),
+		uint64(t.DataEnd / 8), uint64(t.Puts), uint64(t.Tombstones), uint64(t.Pointers), uint64(t.Bytes),
 		t.MinSeq, t.MaxSeq, uint64(t.MaxTime), uint64(t.Entries), uint64(t.MetadataBytes),
 		uint64(len(t.Superseded)),
 	} {
@@ -127,7 +159,7 @@ func (t *Totals) append(dst []byte, sparse, filter []place) []byte {
 func (t *Totals) decode(b []byte) (sparse, filter []place, ok bool) {
 	d := decoder{b: b, ok: true}
 	t.DataEnd = d.offset()
-	t.Records, t.Tombstones, t.Bytes = d.int63(), d.int63(), d.int63()
+	t.Puts, t.Tombstones, t.Pointers, t.Bytes = d.int63(), d.int63(), d.int63(), d.int63()
 	t.MinSeq, t.MaxSeq, t.MaxTime = d.uvarint(), d.uvarint(), d.int63()
 	t.Entries, t.MetadataBytes = d.int63(), d.int63()
 	n := d.uvarint()
@@ -148,7 +180,7 @@ func (t *Totals) decode(b []byte) (sparse, filter []place, ok bool) {
 // Footer reads the footer of a sealed segment. It is safe for concurrent use.
 type Footer struct {
 	r      *Reader
-	size   int64
+	end    int64 // offset of the footer frame, behind all else
 	totals Totals
 	sparse []place
 	filter []place
@@ -156,18 +188,18 @@ type Footer struct {
 
 // ReadFooter reads the footer of the segment, which is size bytes long.
 func (r *Reader) ReadFooter(size int64) (*Footer, error) {
-	var trailer [trailerSize]byte
-	at := size - trailerSize
+	var trailer [TrailerSize]byte
+	at := size - TrailerSize
 	if at < HeaderSize {
 		return nil, corrupt(max(at, 0), "no footer: segment cut short")
 	}
-	if _, err := r.file.ReadAt(trailer[:], at); err != nil && err != io.EOF {
+	if _, err := r.file.ReadAt(trailer[:], at); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read trailer at %d: %w", at, err)
 	}
 	if sum(r.header.Salt, trailer[:8]) != binary.LittleEndian.Uint64(trailer[8:]) {
 		return nil, corrupt(at, "trailer: checksum mismatch")
 	}
-	f := &Footer{r: r, size: size}
+	f := &Footer{r: r}
 	off := int64(binary.LittleEndian.Uint64(trailer[:]))
 	if off < HeaderSize || off >= at || off%8 != 0 {
 		return nil, corrupt(at, "trailer: footer out of range")
@@ -181,6 +213,7 @@ func (r *Reader) ReadFooter(size int64) (*Footer, error) {
 	if f.sparse, f.filter, ok = f.totals.decode(payload); !ok {
 		return nil, corrupt(off, "footer: does not parse")
 	}
+	f.end = off
 	return f, nil
 }
 
@@ -188,15 +221,16 @@ func (r *Reader) ReadFooter(size int64) (*Footer, error) {
 // must not change its slices.
 func (f *Footer) Totals() Totals { return f.totals }
 
-// block is an entry of the sparse index.
+// block is an entry of the sparse index. The writer leaves the blocks in the
+// order of their keys and of their places; metadata follows keys.
 type block struct {
 	first    []byte
 	keys     place
 	metadata place
 }
 
-// Blocks is the sparse index of a footer, held in memory: some 50 bytes for
-// each 128 keys. It is safe for concurrent use.
+// Blocks is the sparse index of a footer, held in memory: 56 bytes and one key
+// for each 128 keys. It is safe for concurrent use.
 type Blocks struct {
 	f      *Footer
 	blocks []block
@@ -205,6 +239,7 @@ type Blocks struct {
 // Blocks reads the sparse index.
 func (f *Footer) Blocks() (*Blocks, error) {
 	bs := &Blocks{f: f}
+	last := block{metadata: place{offset: HeaderSize}}
 	var buf Buffer
 	for _, p := range f.sparse {
 		payload, err := f.r.readTyped(p.offset, int(p.size), FrameSparse, &buf)
@@ -217,13 +252,26 @@ func (f *Footer) Blocks() (*Blocks, error) {
 			b.first = append([]byte(nil), d.bytes(d.length(MaxKey))...)
 			b.keys = place{d.offset(), d.offset()}
 			b.metadata = place{b.keys.offset + b.keys.size, d.offset()}
+			if !b.follows(&last, f.end) {
+				d.fail()
+				break
+			}
 			bs.blocks = append(bs.blocks, b)
+			last = b
 		}
 		if !d.ok {
 			return nil, corrupt(p.offset, "sparse index: does not parse")
 		}
 	}
 	return bs, nil
+}
+
+// follows tells whether b stands behind last, in keys and in the file, and
+// before end.
+func (b *block) follows(last *block, end int64) bool {
+	return bytes.Compare(b.first, last.first) > 0 && b.keys.size > 0 &&
+		b.keys.offset >= last.metadata.offset+last.metadata.size &&
+		b.metadata.offset+b.metadata.size <= end
 }
 
 // Memory returns the bytes that the sparse index takes.

@@ -35,12 +35,15 @@ func NewFooterWriter(w *FrameWriter, minSeq uint64) *FooterWriter {
 	return &FooterWriter{w: w, minSeq: minSeq}
 }
 
-// Add adds an entry. Keys have to come in rising byte order, each once; the
-// metadata has to be there. The entry is not kept.
+// Add adds an entry. Keys have to come in rising byte order, each once, and not
+// be empty; the metadata has to be there. The entry is not kept.
 func (fw *FooterWriter) Add(e *Entry) error {
 	b := &fw.block
-	if fw.entries > 0 && string(e.Key) <= string(b.last) {
+	if string(e.Key) <= string(b.last) {
 		return fmt.Errorf("footer: key %q is not behind %q", e.Key, b.last)
+	}
+	if e.Seq < fw.minSeq || e.Ordinal < 0 || e.Ordinal >= MaxRecords || len(e.Metadata) != e.MetadataLen || len(e.Key) > MaxKey {
+		return fmt.Errorf("footer: entry of key %q is outside the limits of the format", e.Key)
 	}
 	if b.n == blockEntries || b.n > 0 && (len(b.keys)+len(e.Key) > blockKeys || len(b.metadata)+len(e.Metadata) > blockMetadata) {
 		if err := fw.flushBlock(); err != nil {
@@ -120,7 +123,7 @@ func (fw *FooterWriter) flushBlock() error {
 	return nil
 }
 
-func (c Chunk) place() place { return place{c.Offset, c.end() - c.Offset} }
+func (c Chunk) place() place { return place{c.Offset, c.End() - c.Offset} }
 
 // cutSparse keeps what is gathered of the sparse index as one frame. It is
 // written between the blocks: the footer frame says where.
@@ -140,6 +143,9 @@ func (fw *FooterWriter) cutSparse() error {
 // Finish writes the rest of the footer, with the totals of the segment, and
 // flushes the writer. It returns the length that the segment has then.
 func (fw *FooterWriter) Finish(t Totals) (size int64, err error) {
+	if t.MinSeq != fw.minSeq {
+		return 0, fmt.Errorf("footer: least sequence number is %d, entries are written for %d", t.MinSeq, fw.minSeq)
+	}
 	if err := fw.flushBlock(); err != nil {
 		return 0, err
 	}

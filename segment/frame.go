@@ -90,9 +90,14 @@ func headerCheck(seed uint64, b []byte) uint64 {
 
 // AppendFrame appends the frame with the payload as it is stored (what
 // [Compressor.Compress] returned) to dst. off is the offset in the file that
-// the frame is going to have, a multiple of 8; Stored is taken from payload.
+// the frame is going to have, a multiple of 8; Stored is taken from payload. It
+// panics if no reader would take the frame: if Raw is above [MaxRaw], or payload
+// longer than Raw.
 func AppendFrame(dst []byte, salt uint64, off int64, f Frame, payload []byte) []byte {
 	f.Stored = len(payload)
+	if f.Raw > MaxRaw || f.Stored > f.Raw || off%8 != 0 {
+		panic("segment: frame outside the limits of the format")
+	}
 	word := uint64(f.Stored) | uint64(f.Raw)<<lengthBits | uint64(f.Type)<<40 | uint64(f.Codec)<<44
 	if f.More {
 		word |= moreFlag

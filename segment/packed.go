@@ -54,24 +54,32 @@ func NewPackedWriter(file io.WriterAt, h Header, dictionary []byte, minSeq uint6
 			return nil, err
 		}
 	}
-	return &PackedWriter{w: w, footer: NewFooterWriter(w, minSeq), totals: Totals{MinSeq: minSeq}}, nil
+	totals := Totals{MinSeq: minSeq, DataEnd: w.Offset()}
+	return &PackedWriter{w: w, footer: NewFooterWriter(w, minSeq), totals: totals}, nil
 }
 
 // Add adds a record behind those before it, in byte order of keys, and returns
-// the offset of its frame. The record is not kept.
+// the offset of its frame. The record is not kept. After an error, the writer
+// is of no use.
 func (pw *PackedWriter) Add(r *Record) (int64, error) {
 	if r.Seq < pw.totals.MinSeq {
 		return 0, fmt.Errorf("packed segment: sequence number %d is below %d", r.Seq, pw.totals.MinSeq)
+	}
+	if r.Chunks != nil || len(r.Key) > MaxKey || len(r.Metadata) > MaxMetadata || len(r.Value) > MaxInline ||
+		r.Tombstone && r.flags() != flagTombstone {
+		return 0, fmt.Errorf("packed segment: record of key %q is outside the limits of the format", r.Key)
 	}
 	pw.buf = AppendRecord(pw.buf[:0], r)
 	c, err := pw.w.Append(FrameRecords, pw.buf)
 	if err != nil {
 		return 0, err
 	}
+	pw.totals.DataEnd = pw.w.Offset()
 	e := &pw.entry
 	*e = Entry{
 		Key: r.Key, Seq: r.Seq, Expiration: r.Expiration, Tombstone: r.Tombstone,
-		MetadataLen: len(r.Metadata), Metadata: r.Metadata, Length: r.Length, Offset: c.Offset,
+		MetadataLen: len(r.Metadata), Metadata: r.Metadata, Length: r.length(), Offset: c.Offset,
+		Deletes: r.Tombstone,
 	}
 	if r.Pointer != nil {
 		e.HasPointer, e.Pointer = true, *r.Pointer
@@ -79,19 +87,8 @@ func (pw *PackedWriter) Add(r *Record) (int64, error) {
 	if err := pw.footer.Add(e); err != nil {
 		return 0, err
 	}
-	pw.totals.count(r)
+	pw.totals.Count(e)
 	return c.Offset, nil
-}
-
-// count adds one version to the totals, all but MinSeq and DataEnd.
-func (t *Totals) count(r *Record) {
-	t.Records++
-	t.MaxSeq = max(t.MaxSeq, r.Seq)
-	if r.Tombstone {
-		t.Tombstones++
-	} else if r.Pointer == nil {
-		t.Bytes += r.Size()
-	}
 }
 
 // Size returns the bytes that the segment has so far, without the rest of its
@@ -102,7 +99,6 @@ func (pw *PackedWriter) Size() int64 { return pw.w.Offset() }
 // the caller syncs it. maxTime is the highest commit time of the segments that
 // the records came from.
 func (pw *PackedWriter) Finish(maxTime int64) (int64, error) {
-	pw.totals.DataEnd = pw.w.Offset()
 	pw.totals.MaxTime = maxTime
 	return pw.footer.Finish(pw.totals)
 }

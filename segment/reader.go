@@ -13,6 +13,8 @@ type Reader struct {
 	header Header
 	file   io.ReaderAt
 	dec    *decompressor
+
+	dictionaryErr error // why frames compressed with the dictionary cannot be read
 }
 
 // plainDecompressor serves every segment without a dictionary.
@@ -20,7 +22,9 @@ var plainDecompressor = sync.OnceValues(func() (*decompressor, error) {
 	return newDecompressor(nil)
 })
 
-// NewReader reads the file header and, in a packed segment, the dictionary.
+// NewReader reads the file header and, in a packed segment, the dictionary. If
+// that is damaged, only frames compressed with it are lost, and reading one says
+// so.
 func NewReader(file io.ReaderAt) (*Reader, error) {
 	var b [HeaderSize]byte
 	n, err := file.ReadAt(b[:], 0)
@@ -47,15 +51,24 @@ func NewReader(file io.ReaderAt) (*Reader, error) {
 func (r *Reader) readDictionary() error {
 	var buf Buffer
 	f, payload, err := r.ReadFrame(HeaderSize, 4096, &buf)
+	var damage *CorruptError
+	if errors.As(err, &damage) {
+		// Also a damaged first record of a segment without a dictionary ends here.
+		r.dictionaryErr = corrupt(HeaderSize, "dictionary: "+damage.Reason)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("read dictionary: %w", err)
 	}
 	if f.Type != FrameDictionary {
 		return nil
 	}
-	if r.dec, err = newDecompressor(payload); err != nil {
-		return corrupt(HeaderSize, fmt.Sprintf("dictionary: %v", err))
+	dec, err := newDecompressor(payload)
+	if err != nil {
+		r.dictionaryErr = corrupt(HeaderSize, fmt.Sprintf("dictionary: %v", err))
+		return nil
 	}
+	r.dec = dec
 	return nil
 }
 
@@ -92,7 +105,7 @@ func (r *Reader) ReadFrame(off int64, hint int, buf *Buffer) (Frame, []byte, err
 	}
 	f, ok := decodeFrameHeader(b[:n], r.header.Salt, off, false)
 	if !ok {
-		return f, nil, corrupt(off, "no frame")
+		return Frame{}, nil, corrupt(off, "no frame")
 	}
 	if total := f.headerSize() + f.Stored; total > n {
 		b = buf.grow(total)
@@ -112,6 +125,9 @@ func (r *Reader) ReadFrame(off int64, hint int, buf *Buffer) (Frame, []byte, err
 }
 
 func (r *Reader) payload(f *Frame, b []byte, buf *Buffer, off int64) ([]byte, error) {
+	if f.Codec == codecZstdDict && r.dictionaryErr != nil {
+		return nil, r.dictionaryErr
+	}
 	if f.Codec != codecRaw && cap(buf.raw) < f.Raw+decodeSlack {
 		buf.raw = make([]byte, 0, f.Raw+f.Raw/4+decodeSlack)
 	}

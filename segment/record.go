@@ -11,6 +11,8 @@ const (
 	flagMetadata   = 4
 	flagPointer    = 8
 	flagChunks     = 16
+
+	flagDeletes = 16 // in footers
 )
 
 // Limits of the format, in bytes. The store's own limits are lower.
@@ -50,7 +52,18 @@ type Chunk struct {
 // Size is what the record counts for in the usage of a store: bytes of key,
 // metadata and value; of a tombstone, the key.
 func (r *Record) Size() int64 {
-	return int64(len(r.Key)) + int64(len(r.Metadata)) + r.Length
+	return int64(len(r.Key)) + int64(len(r.Metadata)) + r.length()
+}
+
+// length is Length, also if the caller left that to AppendRecord.
+func (r *Record) length() int64 {
+	switch {
+	case r.Tombstone:
+		return 0
+	case r.Pointer != nil || r.Chunks != nil:
+		return r.Length
+	}
+	return int64(len(r.Value))
 }
 
 func (r *Record) flags() byte {
@@ -95,12 +108,8 @@ func AppendRecord(dst []byte, r *Record) []byte {
 	if len(r.Metadata) > 0 {
 		dst = binary.AppendUvarint(dst, uint64(len(r.Metadata)))
 	}
-	switch {
-	case r.Tombstone:
-	case r.Pointer != nil || r.Chunks != nil:
-		dst = binary.AppendUvarint(dst, uint64(r.Length))
-	default:
-		dst = binary.AppendUvarint(dst, uint64(len(r.Value)))
+	if !r.Tombstone {
+		dst = binary.AppendUvarint(dst, uint64(r.length()))
 	}
 	dst = append(dst, r.Key...)
 	dst = append(dst, r.Metadata...)
@@ -123,20 +132,20 @@ func appendChunks(dst []byte, chunks []Chunk) []byte {
 	for _, c := range chunks {
 		dst = binary.AppendUvarint(dst, uint64(c.Offset-end)/8)
 		dst = binary.AppendUvarint(dst, uint64(c.Stored))
-		end = c.end()
+		end = c.End()
 	}
 	return dst
 }
 
-func (c Chunk) end() int64 { return c.Offset + align(int64(frameHeaderSize+c.Stored)) }
+// End returns where the frame of the chunk ends, padding included.
+func (c Chunk) End() int64 { return c.Offset + align(int64(frameHeaderSize+c.Stored)) }
 
 // DecodeRecord decodes the record at the start of b into r and returns the
 // bytes it takes. ok is false if b does not start with a record.
 func DecodeRecord(b []byte, r *Record) (n int, ok bool) {
 	d := decoder{b: b, ok: true}
 	flags := d.byte()
-	if flags >= 32 || flags&flagPointer != 0 && flags&flagChunks != 0 ||
-		flags&flagTombstone != 0 && flags != flagTombstone {
+	if !validFlags(flags) {
 		return 0, false
 	}
 	*r = Record{Tombstone: flags&flagTombstone != 0}
@@ -159,7 +168,7 @@ func DecodeRecord(b []byte, r *Record) (n int, ok bool) {
 	case flags&flagPointer != 0:
 		r.Pointer = &Pointer{Segment: d.uvarint(), Offset: d.offset()}
 	case flags&flagChunks != 0:
-		r.Chunks = d.chunks()
+		r.Chunks = d.chunks(r.Length)
 	case r.Length > MaxInline:
 		return 0, false
 	default:
@@ -169,6 +178,15 @@ func DecodeRecord(b []byte, r *Record) (n int, ok bool) {
 		return 0, false
 	}
 	return len(b) - len(d.b), true
+}
+
+// validFlags tells whether a record can have these flags: a tombstone has no
+// other, and a value is in one place.
+func validFlags(flags byte) bool {
+	if flags&flagTombstone != 0 {
+		return flags == flagTombstone
+	}
+	return flags < flagChunks<<1 && flags&(flagPointer|flagChunks) != flagPointer|flagChunks
 }
 
 // RecordAt decodes the record with the given ordinal of the payload of a
@@ -189,14 +207,18 @@ func RecordAt(payload []byte, ordinal int, r *Record) bool {
 func skipRecord(b []byte) (int, bool) {
 	d := decoder{b: b, ok: true}
 	flags := d.byte()
+	if !validFlags(flags) {
+		return 0, false
+	}
 	if flags&(flagPointer|flagChunks) != 0 {
 		var r Record
 		return DecodeRecord(b, &r)
 	}
 	d.uvarint()
-	n := d.length(MaxKey)
+	keyLen := d.length(MaxKey)
+	n := keyLen
 	if flags&flagExpiration != 0 {
-		d.uvarint()
+		d.int63()
 	}
 	if flags&flagMetadata != 0 {
 		n += d.length(MaxMetadata)
@@ -205,7 +227,7 @@ func skipRecord(b []byte) (int, bool) {
 		n += d.length(MaxInline)
 	}
 	d.bytes(n)
-	return len(b) - len(d.b), d.ok
+	return len(b) - len(d.b), d.ok && keyLen > 0
 }
 
 // decoder takes fields off the front of b. Once a field does not fit, ok is
@@ -286,9 +308,15 @@ func (d *decoder) bytes(n int) []byte {
 	return v
 }
 
-func (d *decoder) chunks() []Chunk {
+// chunks takes the list of the chunks of a value of the given length. Their
+// number follows from it: all but the last hold MaxRaw bytes.
+func (d *decoder) chunks(length int64) []Chunk {
 	n := d.uvarint()
-	if n > uint64(len(d.b)/2) {
+	full := length / MaxRaw
+	if length%MaxRaw != 0 {
+		full++
+	}
+	if n > uint64(len(d.b)/2) || int64(n) != full {
 		d.fail()
 		return nil
 	}
@@ -297,12 +325,12 @@ func (d *decoder) chunks() []Chunk {
 	for range n {
 		c := Chunk{Offset: end + d.offset()}
 		c.Stored = d.length(MaxRaw)
-		if !d.ok || c.end() > MaxSize {
+		if !d.ok || c.End() > MaxSize {
 			d.fail()
 			return nil
 		}
 		chunks = append(chunks, c)
-		end = c.end()
+		end = c.End()
 	}
 	return chunks
 }

@@ -14,7 +14,8 @@ const scanWindow = 512 << 10
 // concurrent use.
 //
 // A scan ends where it reaches its limit, the end of the file, or a place that
-// holds no valid frame. [Scanner.Err] tells these apart; [Scanner.Search] goes
+// holds no valid frame; a frame of an older incarnation than one before it is
+// stale, and none. [Scanner.Err] tells these apart; [Scanner.Search] goes
 // on behind a place that holds none.
 type Scanner struct {
 	r      *Reader
@@ -22,9 +23,12 @@ type Scanner struct {
 	next   int64 // offset of the frame to look at
 	window []byte
 	start  int64 // offset of window[0]
+	reads  int   // windows read so far
 	buf    Buffer
 	frame  Frame
 	offset int64
+	valid  int    // reads when the current frame was verified
+	oldest uint32 // incarnation below which a frame is stale
 	err    error
 }
 
@@ -63,11 +67,15 @@ func (s *Scanner) accept(off int64, check bool) bool {
 		return false
 	}
 	total := f.headerSize() + f.Stored
+	if f.Extended && f.Incarnation < s.oldest {
+		return false
+	}
 	b, ok = s.at(off, total)
 	if !ok || len(b) < total || !f.verify(b, s.r.header.Salt, off) {
 		return false
 	}
 	s.frame, s.offset, s.next = f, off, off+f.Size()
+	s.valid, s.oldest = s.reads, max(s.oldest, f.Incarnation)
 	return true
 }
 
@@ -83,6 +91,7 @@ func (s *Scanner) at(off int64, n int) ([]byte, bool) {
 			s.window = make([]byte, size)
 		}
 		s.window = s.window[:size]
+		s.reads++
 		m, err := s.r.file.ReadAt(s.window, off)
 		if err != nil && !errors.Is(err, io.EOF) {
 			s.err = fmt.Errorf("read at %d: %w", off, err)
@@ -113,6 +122,9 @@ func (s *Scanner) Payload() ([]byte, error) {
 	if !ok {
 		return nil, s.err
 	}
+	if len(b) < total || s.valid != s.reads && !s.frame.verify(b, s.r.header.Salt, s.offset) {
+		return nil, corrupt(s.offset, "no valid frame")
+	}
 	// Decompressing overwrites the header, and the window may be asked for this
 	// frame again.
 	b = append(s.buf.grow(0), b...)
@@ -131,6 +143,9 @@ func (s *Scanner) Err() error { return s.err }
 // there is none, or if reading fails ([Scanner.Err]).
 func (s *Scanner) Search(from int64) (ok bool) {
 	s.err = nil
+	if from < s.next {
+		s.oldest = 0
+	}
 	for off := align(from); off < s.limit; off += 8 {
 		b, ok := s.at(off, extendedHeaderSize)
 		if !ok {

@@ -42,8 +42,11 @@ func (w *FrameWriter) AppendRaw(t FrameType, payload []byte) (Chunk, error) {
 }
 
 func (w *FrameWriter) append(f Frame, stored []byte) (Chunk, error) {
+	if f.Raw > MaxRaw {
+		return Chunk{}, fmt.Errorf("payload of %d bytes, a frame takes at most %d", f.Raw, MaxRaw)
+	}
 	off := w.Offset()
-	if off+align(int64(frameHeaderSize+len(stored))) > MaxSize {
+	if off+align(int64(frameHeaderSize+len(stored))) > MaxSize-TrailerSize {
 		return Chunk{}, fmt.Errorf("segment would exceed %d bytes", MaxSize)
 	}
 	w.buf = AppendFrame(w.buf, w.salt, off, f, stored)

@@ -1,0 +1,192 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/firnkv/firn/segment"
+)
+
+// background is the goroutine that seals log segments and makes the next one
+// ahead of need.
+type background struct {
+	s       *Store
+	signal  chan struct{}
+	stop    chan struct{}
+	stopped chan struct{}
+	halting atomic.Bool
+}
+
+var errHalted = errors.New("the store is being closed")
+
+func (b *background) start(s *Store) {
+	b.s = s
+	b.signal = make(chan struct{}, 1)
+	b.stop = make(chan struct{})
+	b.stopped = make(chan struct{})
+	go b.run()
+	b.wake()
+}
+
+// wake has the goroutine look for work soon.
+func (b *background) wake() {
+	select {
+	case b.signal <- struct{}{}:
+	default:
+	}
+}
+
+// halt stops the goroutine and waits for it.
+func (b *background) halt() {
+	b.halting.Store(true)
+	close(b.stop)
+	<-b.stopped
+}
+
+func (b *background) run() {
+	defer close(b.stopped)
+	for {
+		select {
+		case <-b.stop:
+			return
+		case <-b.signal:
+		}
+		if err := b.work(); err != nil && !errors.Is(err, errHalted) {
+			// Sealing is not urgent: writers go on, and the next
+			// roll or the next open tries again.
+			b.s.log.Error("background work failed", "dir", b.s.dir, "error", err)
+		}
+	}
+}
+
+func (b *background) work() error {
+	s := b.s
+	if err := s.committer.offer(s.createLog); err != nil {
+		return s.syncFailed(s.diskError(err))
+	}
+	for _, sg := range s.segs.all() {
+		s.state.Lock()
+		info := *s.manifest.state.segments[sg.id]
+		s.state.Unlock()
+		if sg.kind != segment.Log || info.state != stateFrozen {
+			continue
+		}
+		if err := s.seal(sg, info.end); err != nil {
+			return s.syncFailed(s.diskError(fmt.Errorf("seal %s: %w", sg.name(), err)))
+		}
+	}
+	return nil
+}
+
+// syncFailed makes the store read-only if err is a failed sync.
+func (s *Store) syncFailed(err error) error {
+	s.committer.mu.Lock()
+	defer s.committer.mu.Unlock()
+	return s.committer.failIfSync(err)
+}
+
+// seal writes the footer of a frozen log segment behind its frames, which are on
+// disk. A crash on the way leaves it frozen, and the next open seals it again.
+// Only when the footer is on disk does the manifest say so, and only then are
+// the keys in memory given up.
+func (s *Store) seal(sg *seg, end int64) error {
+	keys := sg.keys.Load()
+	if err := keys.ensure(); err != nil {
+		return err
+	}
+	w := segment.NewFrameWriter(sg.file, sg.salt, end, s.committer.comp)
+	size, err := s.writeFooter(w, keys, end)
+	if err != nil {
+		return err
+	}
+	if err := sg.file.Truncate(size); err != nil {
+		return err
+	}
+	if err := sg.file.Sync(); err != nil {
+		return &syncError{file: sg.name(), err: err}
+	}
+	footer, err := sg.reader.ReadFooter(size)
+	if err != nil {
+		return inFile(sg.name(), err)
+	}
+	s.state.Lock()
+	defer s.state.Unlock()
+	if err := s.manifest.commit(edit(nil).seal(sg.id, size)); err != nil {
+		return err
+	}
+	sg.sealed.Store(&sealedPart{size: size, footer: footer})
+	sg.keys.Store(nil)
+	return nil
+}
+
+func (s *Store) writeFooter(w *segment.FrameWriter, keys *keyLog, end int64) (int64, error) {
+	totals := segment.Totals{DataEnd: end, MinSeq: ^uint64(0), MaxTime: s.clock.now()}
+	it := keys.merged()
+	for it.Next() {
+		totals.MinSeq = min(totals.MinSeq, it.Entry().Seq)
+	}
+	fw := segment.NewFooterWriter(w, totals.MinSeq)
+	for it.rewind(); it.Next() && !s.background.halting.Load(); {
+		e := it.Entry()
+		totals.Count(e)
+		if !it.newest() {
+			continue
+		}
+		entry := *e
+		entry.Deletes = it.supersede(&totals)
+		if err := fw.Add(&entry); err != nil {
+			return 0, err
+		}
+	}
+	if s.background.halting.Load() {
+		return 0, errHalted
+	}
+	return fw.Finish(totals)
+}
+
+// rewind goes back before the first entry.
+func (it *keyIterator) rewind() { it.next = 0 }
+
+// newest reports whether the current entry is the newest of its key.
+func (it *keyIterator) newest() bool {
+	return it.next < 2 || !bytes.Equal(refKey(it.blocks, it.run[it.next-2]), it.entry.Key)
+}
+
+// supersede counts the versions of the current key that are older than the
+// current one, and reports whether the oldest of all is a tombstone. The iterator
+// does not move.
+func (it *keyIterator) supersede(totals *segment.Totals) (deletes bool) {
+	older := *it
+	deletes = it.entry.Tombstone
+	for older.Next() && bytes.Equal(older.entry.Key, it.entry.Key) {
+		if !older.entry.Tombstone {
+			group := supersededGroup(totals, &older.entry)
+			if deletes {
+				group.DeletedCount++
+				group.DeletedBytes += older.entry.Size()
+			} else {
+				group.OverwrittenCount++
+				group.OverwrittenBytes += older.entry.Size()
+			}
+		}
+		deletes = older.entry.Tombstone
+	}
+	return deletes
+}
+
+// supersededGroup returns the group of the segment that holds the entry's value.
+func supersededGroup(totals *segment.Totals, e *segment.Entry) *segment.Superseded {
+	var id uint64
+	if e.HasPointer {
+		id = e.Pointer.Segment
+	}
+	for i := range totals.Superseded {
+		if totals.Superseded[i].Segment == id {
+			return &totals.Superseded[i]
+		}
+	}
+	totals.Superseded = append(totals.Superseded, segment.Superseded{Segment: id})
+	return &totals.Superseded[len(totals.Superseded)-1]
+}

@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/firnkv/firn/engine/internal/cache"
+	"github.com/firnkv/firn/index"
+	"github.com/firnkv/firn/segment"
+)
+
+// Get returns the value of a key, or an error that matches [ErrNotFound]. The
+// value belongs to the caller.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	g := getters.Get().(*getter)
+	defer g.done()
+	if err := g.find(ctx, s, key); err != nil {
+		return nil, err
+	}
+	return g.value(ctx)
+}
+
+// GetPair returns a key with everything that belongs to it, or an error that
+// matches [ErrNotFound]. The pair belongs to the caller.
+func (s *Store) GetPair(ctx context.Context, key string) (*Pair, error) {
+	g := getters.Get().(*getter)
+	defer g.done()
+	if err := g.find(ctx, s, key); err != nil {
+		return nil, err
+	}
+	value, err := g.value(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info := g.info()
+	return &Pair{Key: info.Name, Value: value, Metadata: info.Metadata, Expiration: info.Expiration}, nil
+}
+
+// GetReader returns a reader of the value of a key, or an error that matches
+// [ErrNotFound]. What it reads is the value as it was at the time of the call,
+// whatever is written later, also after the store is closed. It takes less than
+// 1 MiB of memory, however long the value is. It has to be closed: until then,
+// the file that holds the value stays on disk.
+func (s *Store) GetReader(ctx context.Context, key string) (*ValueReader, error) {
+	g := getters.Get().(*getter)
+	defer g.done()
+	if err := g.find(ctx, s, key); err != nil {
+		return nil, err
+	}
+	r := &ValueReader{info: g.info(), length: g.rec.Length}
+	if g.rec.Chunks == nil {
+		r.chunk = bytes.Clone(g.rec.Value)
+		r.left = r.length
+		return r, nil
+	}
+	r.sg, g.sg = g.sg, nil
+	r.chunks = g.rec.Chunks
+	r.left = r.length
+	return r, nil
+}
+
+// getter is a get under way. It holds what the record's slices point into.
+type getter struct {
+	rec    segment.Record
+	buf    segment.Buffer
+	sg     *seg // with a reference, if the record was read from it
+	cached *cache.Record
+}
+
+var getters = sync.Pool{New: func() any { return new(getter) }}
+
+// done lets go of what the getter holds, and gives it back.
+func (g *getter) done() {
+	if g.sg != nil {
+		g.sg.release()
+		g.sg = nil
+	}
+	g.rec = segment.Record{}
+	g.cached = nil
+	getters.Put(g)
+}
+
+// find looks the key up and decodes its record.
+//
+// The index is asked again if the record is not where it was said to be:
+// frames are written and segments replaced meanwhile. A location that stays the
+// same across a failure is not at fault.
+func (g *getter) find(ctx context.Context, s *Store, key string) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	if err := s.opts.Limits.checkKey(key); err != nil {
+		return err
+	}
+	hash := s.hasher.Sum(key)
+	var last index.Location
+	var failed error
+	for {
+		e, ok := s.index.Get(hash)
+		if !ok || e.Expiration != 0 && int64(e.Expiration) <= s.clock.now() {
+			return ErrNotFound
+		}
+		if failed != nil && e.Location == last {
+			return failed
+		}
+		if failed = g.read(s, key, e); failed == nil {
+			return nil
+		}
+		last = e.Location
+		if s.closed.Load() {
+			return ErrClosed
+		}
+	}
+}
+
+// read decodes the record that e locates, and checks that it is that of the key.
+func (g *getter) read(s *Store, key string, e index.Entry) error {
+	loc := e.Location
+	if g.sg != nil {
+		g.sg.release()
+		g.sg = nil
+	}
+	if loc.Unit()&pendingUnit != 0 && s.segs.at(loc.Slot()).kind == segment.Log {
+		f := s.committer.lookup(loc)
+		if f == nil || !f.record(int(loc.Ordinal()), &g.rec) {
+			return errMoved
+		}
+		return g.checkKey(key, "a frame in memory", 0)
+	}
+	if g.sg = s.segs.get(loc.Slot()); g.sg == nil {
+		return errMoved
+	}
+	id := cacheID(g.sg, loc)
+	if r, ok := s.cache.Get(id); ok {
+		g.cached = r
+		g.rec = segment.Record{
+			Key: keyBytes(r.Key), Value: r.Value, Metadata: r.Metadata, Expiration: r.Expiration, Length: int64(len(r.Value)),
+		}
+		return g.checkKey(key, g.sg.name(), 0)
+	}
+	off := int64(loc.Unit()) * 8
+	err := g.sg.reader.ReadRecord(off, int(loc.Ordinal()), readHint(g.sg, e.Size), &g.buf, &g.rec)
+	if err != nil {
+		return inFile(g.sg.name(), err)
+	}
+	if err := g.checkKey(key, g.sg.name(), off); err != nil {
+		return err
+	}
+	if s.cache != nil && g.rec.Chunks == nil {
+		s.cache.Put(id, newCached(&g.rec))
+	}
+	return nil
+}
+
+// errMoved never leaves find: the index has another location by then.
+var errMoved = fmt.Errorf("%w: a record is not where the index says", ErrCorrupt)
+
+// largeHint covers the record of a value of 25 MiB: 200 chunks, a key and
+// metadata.
+const largeHint = 3 << 10
+
+// readHint returns how many bytes to read for a record of that size. The frames
+// of a packed segment hold one; those of a log segment are up to 16 KiB long, and
+// a second read costs little beside decoding one.
+func readHint(sg *seg, size int64) int {
+	if sg.kind == segment.Value {
+		return largeHint
+	}
+	return int(min(size, segment.MaxInline)) + 256
+}
+
+// checkKey makes sure that the record is that of the key: the last line against
+// giving out another key's value.
+func (g *getter) checkKey(key, file string, off int64) error {
+	if string(g.rec.Key) != key || g.rec.Tombstone || g.rec.Pointer != nil {
+		return &CorruptError{File: file, Offset: off, Reason: fmt.Sprintf("no value of key %q here, though the index says so", key)}
+	}
+	return nil
+}
+
+// value returns a copy of the value.
+func (g *getter) value(ctx context.Context) ([]byte, error) {
+	if g.rec.Chunks == nil {
+		return append(make([]byte, 0, len(g.rec.Value)), g.rec.Value...), nil
+	}
+	if g.rec.Length > int64(len(g.rec.Chunks))*segment.MaxRaw {
+		return nil, &CorruptError{File: g.sg.name(), Reason: "the chunks of a value are fewer than its length needs"}
+	}
+	value := make([]byte, 0, g.rec.Length)
+	for _, c := range g.rec.Chunks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		b, err := g.sg.reader.ReadChunk(c, &g.buf)
+		if err != nil {
+			return nil, inFile(g.sg.name(), err)
+		}
+		value = append(value, b...)
+	}
+	if int64(len(value)) != g.rec.Length {
+		return nil, &CorruptError{File: g.sg.name(), Reason: fmt.Sprintf("a value of %d bytes has chunks of %d", g.rec.Length, len(value))}
+	}
+	return value, nil
+}
+
+func (g *getter) info() KeyInfo {
+	return KeyInfo{Name: string(g.rec.Key), Expiration: g.rec.Expiration, Metadata: bytes.Clone(g.rec.Metadata)}
+}
+
+// newCached copies a record for the cache.
+func newCached(rec *segment.Record) *cache.Record {
+	// One allocation for both, which the cache accounts for.
+	b := make([]byte, 0, len(rec.Value)+len(rec.Metadata))
+	b = append(append(b, rec.Value...), rec.Metadata...)
+	n := len(rec.Value)
+	return &cache.Record{Key: string(rec.Key), Value: b[:n:n], Metadata: b[n:], Expiration: rec.Expiration}
+}
+
+// ValueReader reads a value. It is not safe for concurrent use.
+type ValueReader struct {
+	info   KeyInfo
+	length int64
+	left   int64 // bytes not yet returned, chunk included
+	chunk  []byte
+	chunks []segment.Chunk
+	sg     *seg
+	buf    segment.Buffer
+	err    error
+}
+
+// Info returns the key, its expiration and its metadata.
+func (r *ValueReader) Info() KeyInfo { return r.info }
+
+// Len returns the length of the value in bytes.
+func (r *ValueReader) Len() int64 { return r.length }
+
+// Read reads the next bytes of the value. An error that matches [ErrCorrupt]
+// means that the rest of it is damaged; nothing damaged is returned.
+func (r *ValueReader) Read(p []byte) (int, error) {
+	for len(r.chunk) == 0 && r.err == nil {
+		r.next()
+	}
+	if len(r.chunk) == 0 {
+		return 0, r.err
+	}
+	n := copy(p, r.chunk)
+	r.chunk = r.chunk[n:]
+	r.left -= int64(n)
+	return n, nil
+}
+
+// next loads the next chunk.
+func (r *ValueReader) next() {
+	if len(r.chunks) == 0 {
+		r.err = io.EOF
+		if r.left > 0 {
+			r.err = &CorruptError{File: r.sg.name(), Reason: fmt.Sprintf("a value ends %d bytes too early", r.left)}
+		}
+		return
+	}
+	b, err := r.sg.reader.ReadChunk(r.chunks[0], &r.buf)
+	if err != nil {
+		r.err = inFile(r.sg.name(), err)
+		return
+	}
+	if int64(len(b)) > r.left {
+		r.err = &CorruptError{File: r.sg.name(), Offset: r.chunks[0].Offset, Reason: "a value is longer than its record says"}
+		return
+	}
+	r.chunk, r.chunks = b, r.chunks[1:]
+}
+
+// Close gives the value's file free.
+func (r *ValueReader) Close() error {
+	if r.sg != nil {
+		r.sg.release()
+		r.sg = nil
+	}
+	r.chunk, r.chunks, r.err = nil, nil, ErrClosed
+	return nil
+}

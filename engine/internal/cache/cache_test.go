@@ -1,0 +1,287 @@
+package cache
+
+import (
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"unsafe"
+)
+
+func TestNilCache(t *testing.T) {
+	for _, budget := range []int64{-1, 0, 1, minBudget - 1} {
+		c := New(budget)
+		if c != nil {
+			t.Fatalf("New(%d) is not nil", budget)
+		}
+		c.Put(place(1), recordOf(place(1), 16))
+		if _, ok := c.Get(place(1)); ok {
+			t.Error("a nil cache holds a record")
+		}
+		c.Remove(place(1))
+		if c.Bytes() != 0 || c.Stats() != (Stats{}) {
+			t.Errorf("a nil cache has %+v", c.Stats())
+		}
+	}
+}
+
+func TestPutGetRemove(t *testing.T) {
+	c := New(1 << 20)
+	id, other := ID{Segment: 7, Place: 8}, ID{Segment: 8, Place: 7}
+	first := recordOf(id, 100)
+	c.Put(id, first)
+	c.Put(id, recordOf(other, 100))
+	if r, ok := c.Get(id); !ok || !r.names(id) || r.Key != "key" || &r.Value[0] != &first.Value[0] {
+		t.Errorf("Get gave %v, %v", r, ok)
+	}
+	if _, ok := c.Get(other); ok {
+		t.Error("Get found what was not put")
+	}
+	c.Remove(other)
+	c.Remove(id)
+	if _, ok := c.Get(id); ok {
+		t.Error("Get found what was removed")
+	}
+	want := Stats{Hits: 1, Misses: 2, Bytes: minChains * chainBytes}
+	if got := c.Stats(); got != want {
+		t.Errorf("Stats are %+v, want %+v", got, want)
+	}
+	c.Put(id, first)
+	if _, ok := c.Get(id); !ok {
+		t.Error("Get missed what was put again")
+	}
+}
+
+func TestLargeRecordsAreRejected(t *testing.T) {
+	for _, budget := range []int64{minBudget, 1 << 20, 3 << 20, 64 << 20} {
+		c := New(budget)
+		limit := int(budget) / len(c.shards) / maxRecordShare
+		fits := (limit-recordOverhead)*payloadRounding/(payloadRounding+1) - len("key")
+		for recordOf(place(1), fits+1).size() <= int64(limit) {
+			fits++
+		}
+		c.Put(place(1), recordOf(place(1), fits+1))
+		if _, ok := c.Get(place(1)); ok {
+			t.Errorf("budget %d: a record of more than %d bytes was admitted", budget, limit)
+		}
+		c.Put(place(1), recordOf(place(1), fits))
+		if _, ok := c.Get(place(1)); !ok {
+			t.Errorf("budget %d: a record of %d bytes was not admitted", budget, limit)
+		}
+		if s := c.Stats(); s.Rejected != 1 {
+			t.Errorf("budget %d: %d records rejected, want 1", budget, s.Rejected)
+		}
+	}
+}
+
+// TestModel runs random operations against a map of what may be in the cache, and recounts everything now and then.
+func TestModel(t *testing.T) {
+	r := newRand(t)
+	for _, budget := range []int64{minBudget, 20_000, 300_000, 1<<21 + 17, 5 << 20} {
+		c := New(budget)
+		model := map[ID]*Record{}
+		maxValue := 64
+		for step := range 60_000 {
+			if step%5000 == 0 {
+				maxValue = 16 << r.IntN(14)
+				requireSound(t, c)
+			}
+			id := place(r.IntN(int(budget) / 200))
+			switch p := r.IntN(100); {
+			case p < 50:
+				record, ok := c.Get(id)
+				if want := model[id]; ok && (want == nil || &record.Value[0] != &want.Value[0] || !record.names(id)) {
+					t.Fatalf("budget %d: Get(%v) gave %v, want %v", budget, id, record, want)
+				}
+			case p < 90:
+				if _, ok := c.Get(id); !ok {
+					model[id] = recordOf(id, r.IntN(maxValue))
+				}
+				c.Put(id, model[id])
+			default:
+				c.Remove(id)
+				delete(model, id)
+			}
+			if used := c.Bytes(); used > budget {
+				t.Fatalf("budget %d: %d bytes in use", budget, used)
+			}
+		}
+		requireSound(t, c)
+		for id := range maps.Keys(model) {
+			c.Remove(id)
+		}
+		if n := c.Stats().Records; n != 0 {
+			t.Errorf("budget %d: %d records are left after all were removed", budget, n)
+		}
+		requireSound(t, c)
+	}
+}
+
+// requireSound recounts queues, chains and sizes of a cache that nobody else uses.
+func requireSound(t *testing.T, c *Cache) {
+	t.Helper()
+	for i := range c.shards {
+		s := &c.shards[i]
+		table := s.table.Load()
+		used := int64(len(table.chains)) * chainBytes
+		for _, q := range []*queue{&s.small, &s.main} {
+			records, bytes := 0, int64(0)
+			for e := q.oldest; e != nil; e = e.newer {
+				records++
+				bytes += e.record.size()
+				if h := e.id.hash(); c.shard(h) != s || table.find(e.id, h) != e || s.queueOf(e) != q {
+					t.Fatalf("shard %d: entry %v is in a queue but not where it belongs", i, e.id)
+				}
+				if e.newer == nil != (e == q.newest) || e.newer != nil && e.newer.older != e {
+					t.Fatalf("shard %d: links of entry %v are wrong", i, e.id)
+				}
+			}
+			if records != q.records || bytes != q.bytes {
+				t.Fatalf("shard %d: queue of %d records, %d bytes counts %d and %d", i, records, bytes, q.records, q.bytes)
+			}
+			used += bytes
+		}
+		chained := 0
+		for j := range table.chains {
+			for e := table.chains[j].Load(); e != nil; e = e.next.Load() {
+				chained++
+			}
+		}
+		if chained != s.records() || used != s.used || used > s.limit || len(s.ghost.slots) != len(table.chains) {
+			t.Fatalf("shard %d: %d of %d records in chains, %d bytes counted as %d of %d, %d ghosts for %d chains",
+				i, chained, s.records(), used, s.used, s.limit, len(s.ghost.slots), len(table.chains))
+		}
+	}
+}
+
+func TestConcurrency(t *testing.T) {
+	seeds := newRand(t)
+	c := New(2 << 20)
+	var wg sync.WaitGroup
+	for range 4 {
+		r := rand.New(rand.NewPCG(seeds.Uint64(), 0))
+		wg.Go(func() {
+			for range 40_000 {
+				id := place(r.IntN(12_000))
+				switch r.IntN(8) {
+				case 0:
+					c.Remove(id)
+				case 1, 2:
+					c.Put(id, recordOf(id, r.IntN(600)))
+				case 3:
+					if used := c.Bytes(); used > 2<<20 {
+						t.Errorf("%d bytes in use", used)
+					}
+				default:
+					if record, ok := c.Get(id); ok && !record.names(id) {
+						t.Errorf("Get(%v) gave %v", id, record)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	requireSound(t, c)
+}
+
+// TestPutsOfOneRecord has goroutines put the same records at once: each may be in the cache only once.
+func TestPutsOfOneRecord(t *testing.T) {
+	c := New(1 << 20)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 1000 {
+				c.Put(place(i), recordOf(place(i), 16))
+			}
+		})
+	}
+	wg.Wait()
+	requireSound(t, c)
+	if n := c.Stats().Records; n != 1000 {
+		t.Errorf("%d records, want 1000", n)
+	}
+}
+
+// TestRemoveWhileGrowing removes records while another goroutine makes the table grow: none may be found afterwards.
+func TestRemoveWhileGrowing(t *testing.T) {
+	for range 30 {
+		c := New(1 << 20)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := range 3000 {
+				c.Put(place(i), recordOf(place(i), 16))
+			}
+		})
+		wg.Go(func() {
+			for i := range 3000 {
+				id := ID{Segment: 1 << 40, Place: uint64(i)}
+				c.Put(id, recordOf(id, 16))
+				c.Remove(id)
+				if _, ok := c.Get(id); ok {
+					t.Errorf("%v is there after Remove", id)
+				}
+			}
+		})
+		wg.Wait()
+		requireSound(t, c)
+	}
+}
+
+func TestHashSpreads(t *testing.T) {
+	c := New(64 << 20)
+	const n = 100_000
+	shards, chains := make([]int, len(c.shards)), make([]int, 1<<14)
+	for i := range n {
+		h := place(i).hash()
+		shards[h>>c.shift]++
+		chains[h&(1<<14-1)]++
+	}
+	// Means are 6250 and 6.1; both bounds are six standard deviations away or more.
+	if lo, hi := slices.Min(shards), slices.Max(shards); len(shards) != 16 || lo < 5770 || hi > 6730 {
+		t.Errorf("%d shards hold %d to %d of %d ids", len(shards), lo, hi, n)
+	}
+	if hi := slices.Max(chains); hi > 30 {
+		t.Errorf("a chain holds %d of %d ids", hi, n)
+	}
+}
+
+func TestGetDoesNotAllocate(t *testing.T) {
+	c := New(1 << 20)
+	c.Put(place(1), recordOf(place(1), 100))
+	if n := testing.AllocsPerRun(1000, func() { c.Get(place(1)) }); n != 0 {
+		t.Errorf("a hit allocates %v times", n)
+	}
+	if n := testing.AllocsPerRun(1000, func() { c.Get(place(2)) }); n != 0 {
+		t.Errorf("a miss allocates %v times", n)
+	}
+}
+
+// TestSizeIsMeasured compares what records of several sizes are charged with to what the heap grows by, with each of
+// key, value and metadata in an allocation of its own.
+func TestSizeIsMeasured(t *testing.T) {
+	if size := unsafe.Sizeof(entry{}); size > 128 {
+		t.Errorf("an entry takes %d bytes, more than the size class of 128", size)
+	}
+	for _, maxValue := range []int{16, 256, 1 << 10, 4 << 10, 32 << 10} {
+		records := min(20_000, 64<<20/maxValue)
+		c := New(1 << 30)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		empty := c.Bytes()
+		for i := range records {
+			key, value, metadata := make([]byte, 8+i%57), make([]byte, i*7919%maxValue), make([]byte, i%61)
+			c.Put(place(i), &Record{Key: string(key), Value: value, Metadata: metadata})
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		measured := float64(after.HeapAlloc-before.HeapAlloc) / float64(records)
+		charged := float64(c.Bytes()-empty) / float64(records)
+		t.Logf("values up to %d bytes: %.1f bytes a record measured, %.1f charged", maxValue, measured, charged)
+		if diff := measured - charged; diff > 12+0.01*measured || diff < -12-0.01*measured {
+			t.Errorf("values up to %d bytes: a record takes %.1f bytes more than it is charged with", maxValue, diff)
+		}
+	}
+}

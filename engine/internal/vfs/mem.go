@@ -1,0 +1,304 @@
+package vfs
+
+import (
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+)
+
+// Mem is a file system in memory for tests. It knows what the process sees and what the disk surely has, and makes
+// copies of itself as after a power loss (Crash) or the death of the process (Kill). It is safe for concurrent use and
+// copes with some tens of MB.
+//
+// The root directory, under both of its names "/" and ".", is always there. Like any directory it has to be synced.
+//
+// Use NewMem to make one.
+type Mem struct {
+	// StaleData makes space that grew by an unsynced operation, and was not written, come back from Crash with bytes of
+	// removed files or random ones instead of zeros. Set it before the first use.
+	StaleData bool
+
+	mu       sync.Mutex
+	root     *node
+	pending  []*dirOp // unsynced changes of names, in the order they were made
+	capacity int64    // blocks; negative for no limit
+	used     int64    // blocks of all files that have a name or are open
+	freed    []*block // what removed files held, for StaleData
+}
+
+// maxFreed bounds the blocks kept for StaleData: 4 MiB.
+const maxFreed = 1024
+
+// NewMem returns an empty file system without a size limit.
+func NewMem() *Mem { return &Mem{root: newDir(), capacity: -1} }
+
+// SetCapacity limits the space for file contents to so many bytes, rounded down to blocks of 4 KiB; directories are
+// free. Writes and preallocations that need more give syscall.ENOSPC, a write after as many bytes as fit. A limit below
+// what is in use removes nothing. A negative one is no limit.
+func (m *Mem) SetCapacity(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.capacity = -1
+	if bytes >= 0 {
+		m.capacity = bytes / blockSize
+	}
+}
+
+func (m *Mem) MkdirAll(dir string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := m.root
+	for _, name := range components(dir) {
+		next, ok := at.entries[name]
+		if !ok {
+			next = newDir()
+			m.apply(&dirOp{to: entry{at, name}, node: next})
+		}
+		if !next.isDir() {
+			return &fs.PathError{Op: "mkdir", Path: dir, Err: syscall.ENOTDIR}
+		}
+		at = next
+	}
+	return nil
+}
+
+func (m *Mem) Open(name string) (File, error) { return m.open(name, false) }
+
+func (m *Mem) OpenReadWrite(name string) (File, error) { return m.open(name, true) }
+
+func (m *Mem) open(name string, writable bool) (File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(name)
+	if err == nil && n.isDir() {
+		err = errNotRegular
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	n.opens++
+	return &memFile{m: m, node: n, name: name, writable: writable}, nil
+}
+
+func (m *Mem) Create(name string) (File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.create(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	n.opens++
+	return &memFile{m: m, node: n, name: name, writable: true}, nil
+}
+
+func (m *Mem) create(name string) (*node, error) {
+	e, err := m.entry(name)
+	if err != nil {
+		return nil, err
+	}
+	if e.node() != nil {
+		return nil, fs.ErrExist
+	}
+	n := newFile()
+	m.apply(&dirOp{to: e, node: n})
+	return n, nil
+}
+
+func (m *Mem) Rename(oldname, newname string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.rename(oldname, newname); err != nil {
+		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
+	}
+	return nil
+}
+
+func (m *Mem) rename(oldname, newname string) error {
+	from, err := m.entry(oldname)
+	if err != nil {
+		return err
+	}
+	to, err := m.entry(newname)
+	if err != nil {
+		return err
+	}
+	n, old := from.node(), to.node()
+	switch {
+	case n == nil:
+		return fs.ErrNotExist
+	case n == old:
+		return nil // two names of one file stay, as POSIX has it
+	case old != nil && old.isDir():
+		return fs.ErrExist
+	case n.isDir() && old != nil:
+		return syscall.ENOTDIR
+	case n.isDir() && n.holds(to.dir):
+		return syscall.EINVAL
+	}
+	m.apply(&dirOp{from: from, to: to, node: n})
+	return nil
+}
+
+// holds tells whether dir is n or below it.
+func (n *node) holds(dir *node) bool {
+	if n == dir {
+		return true
+	}
+	for _, child := range n.entries {
+		if child.isDir() && child.holds(dir) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Mem) Remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, err := m.entry(name)
+	if err == nil {
+		switch n := e.node(); {
+		case n == nil:
+			err = fs.ErrNotExist
+		case len(n.entries) > 0:
+			err = syscall.ENOTEMPTY
+		default:
+			m.apply(&dirOp{from: e, node: n})
+		}
+	}
+	if err != nil {
+		return &fs.PathError{Op: "remove", Path: name, Err: err}
+	}
+	return nil
+}
+
+func (m *Mem) Link(oldname, newname string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(oldname)
+	if err == nil && n.isDir() {
+		err = syscall.EPERM
+	}
+	var to entry
+	if err == nil {
+		to, err = m.entry(newname)
+	}
+	if err == nil && to.node() != nil {
+		err = fs.ErrExist
+	}
+	if err != nil {
+		return &os.LinkError{Op: "link", Old: oldname, New: newname, Err: err}
+	}
+	m.apply(&dirOp{to: to, node: n})
+	return nil
+}
+
+func (m *Mem) List(dir string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(dir)
+	if err == nil && !n.isDir() {
+		err = syscall.ENOTDIR
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return slices.Sorted(maps.Keys(n.entries)), nil
+}
+
+func (m *Mem) Stat(name string) (Info, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(name)
+	if err != nil {
+		return Info{}, &fs.PathError{Op: "lstat", Path: name, Err: err}
+	}
+	if n.isDir() {
+		return Info{Mode: fs.ModeDir | dirMode}, nil
+	}
+	return Info{Size: n.live.size, Allocated: int64(n.live.used) * blockSize, Mode: fileMode}, nil
+}
+
+func (m *Mem) Lock(name string) (io.Closer, error) { return m.lock(name, true) }
+
+func (m *Mem) LockShared(name string) (io.Closer, error) { return m.lock(name, false) }
+
+func (m *Mem) lock(name string, exclusive bool) (io.Closer, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n, err := m.find(name)
+	switch {
+	case err == fs.ErrNotExist && exclusive:
+		n, err = m.create(name)
+	case err == nil && n.isDir():
+		err = errNotRegular
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	if n.locks < 0 || exclusive && n.locks > 0 {
+		return nil, &fs.PathError{Op: "lock", Path: name, Err: ErrLocked}
+	}
+	if exclusive {
+		n.locks = -1
+	} else {
+		n.locks++
+	}
+	n.opens++
+	return &memLock{m: m, node: n, name: name}, nil
+}
+
+type memLock struct {
+	m      *Mem
+	node   *node
+	name   string
+	closed bool
+}
+
+func (l *memLock) Close() error {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	if l.closed {
+		return &fs.PathError{Op: "close", Path: l.name, Err: fs.ErrClosed}
+	}
+	l.closed = true
+	l.node.locks = max(l.node.locks-1, 0)
+	l.m.release(l.node)
+	return nil
+}
+
+func (m *Mem) unlink(n *node) {
+	n.links--
+	m.reclaim(n)
+}
+
+// release is the end of an open file or a lock.
+func (m *Mem) release(n *node) {
+	n.opens--
+	m.reclaim(n)
+}
+
+// reclaim takes back the space of a file that has neither a name nor a user.
+func (m *Mem) reclaim(n *node) {
+	if n.links > 0 || n.opens > 0 {
+		return
+	}
+	m.used -= int64(n.live.used)
+	for _, s := range n.live.slots {
+		if s.b != nil {
+			m.free(s.b)
+		}
+	}
+}
+
+// free keeps what a block held. Nobody changes it any more: its file has dropped it, and those who share it copy before
+// they write.
+func (m *Mem) free(b *block) {
+	if m.StaleData && b != &zeroBlock && len(m.freed) < maxFreed {
+		m.freed = append(m.freed, b)
+	}
+}

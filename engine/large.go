@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/firnkv/firn/index"
+	"github.com/firnkv/firn/segment"
+)
+
+// largeFrom is the length from which on a value goes to a value segment. Below
+// it, the time to write a value is small beside that of a sync, and it may share
+// the sync of others; above, it would delay them.
+const largeFrom = 32 << 10
+
+// valueSegmentBytes is the size at which large values go on in a new segment.
+const valueSegmentBytes = 256 << 20
+
+// valueLog writes large values. A value goes to a value segment chunk by chunk,
+// then its record, then both to disk; only then does a record in the log point
+// there, which commits it. Streams share a segment, each claiming the place of
+// its next chunk. Places are never used twice: what a failed or interrupted
+// stream leaves behind is dead space.
+type valueLog struct {
+	s    *Store
+	comp *segment.Compressor
+
+	mu       sync.Mutex
+	active   *seg  // nil before the first large value
+	reserved int64 // that the streams under way may still claim in active
+	unsynced map[*seg]struct{}
+}
+
+// valueStream is a large value being written.
+type valueStream struct {
+	v        *valueLog
+	sg       *seg // referenced until the stream ends
+	reserved int64
+	chunks   []segment.Chunk
+	length   int64
+	zbuf     []byte // compressed chunk
+	fbuf     []byte // frame
+}
+
+// chunkOverhead is the most a chunk takes beside its bytes: header, padding and
+// its line in the record.
+const chunkOverhead = 16 + 8 + 8
+
+// begin starts a stream of a value that may be as long as limit.
+func (v *valueLog) begin(limit int64) (*valueStream, error) {
+	chunks := limit/segment.MaxRaw + 1
+	need := limit + chunks*chunkOverhead + segment.MaxRaw // the last for the record
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.active == nil || v.active.end.Load() >= valueSegmentBytes ||
+		v.active.end.Load()+v.reserved+need > segment.MaxSize {
+		sg, err := v.s.createValues()
+		if err != nil {
+			return nil, v.s.diskError(err)
+		}
+		v.active, v.reserved = sg, 0
+	}
+	v.reserved += need
+	v.active.acquire() // the table holds one, so it cannot fail
+	return &valueStream{v: v, sg: v.active, reserved: need}, nil
+}
+
+// claim returns the place for the next n bytes of the stream.
+func (st *valueStream) claim(n int64) int64 {
+	v := st.v
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	off := st.sg.end.Load()
+	st.sg.end.Store(off + n)
+	st.unreserve(n)
+	return off
+}
+
+func (st *valueStream) unreserve(n int64) {
+	n = min(n, st.reserved)
+	st.reserved -= n
+	if st.sg == st.v.active {
+		st.v.reserved -= n
+	}
+}
+
+// end gives back what the stream holds.
+func (st *valueStream) end() {
+	st.v.mu.Lock()
+	st.unreserve(st.reserved)
+	st.v.mu.Unlock()
+	st.sg.release()
+}
+
+func (st *valueStream) writeFrame(t segment.FrameType, payload []byte) (segment.Chunk, error) {
+	stored, zbuf, codec := st.v.comp.Compress(st.zbuf, payload)
+	st.zbuf = zbuf
+	f := segment.Frame{Type: t, Codec: codec, Stored: len(stored), Raw: len(payload)}
+	off := st.claim(f.Size())
+	st.fbuf = segment.AppendFrame(st.fbuf[:0], st.sg.salt, off, f, stored)
+	if _, err := st.sg.file.WriteAt(st.fbuf, off); err != nil {
+		return segment.Chunk{}, fmt.Errorf("write %s at %d: %w", st.sg.name(), off, err)
+	}
+	st.v.s.committer.metrics.logBytes.Add(int64(len(st.fbuf)))
+	return segment.Chunk{Offset: off, Stored: len(stored)}, nil
+}
+
+// chunk writes the next bytes of the value: 128 KiB in all chunks but the last.
+func (st *valueStream) chunk(b []byte) error {
+	c, err := st.writeFrame(segment.FrameChunk, b)
+	if err != nil {
+		return err
+	}
+	st.chunks = append(st.chunks, c)
+	st.length += int64(len(b))
+	return nil
+}
+
+// finish writes the record, makes it all durable unless the next sync of the log
+// is to do that, and sets where it is in w.
+func (st *valueStream) finish(w *write) error {
+	v := st.v
+	rec := w.rec
+	rec.Length, rec.Chunks, rec.Value, rec.Pointer = st.length, st.chunks, nil, nil
+	rec.Seq = v.s.committer.lastSeq()
+	payload := segment.AppendRecord(nil, &rec)
+	if len(payload) > segment.MaxRaw {
+		return fmt.Errorf("%w: %d chunks", ErrValueTooLarge, len(st.chunks))
+	}
+	c, err := st.writeFrame(segment.FrameRecords, payload)
+	if err != nil {
+		return err
+	}
+	w.rec.Length, w.rec.Value = st.length, nil
+	w.rec.Pointer = &segment.Pointer{Segment: st.sg.id, Offset: c.Offset}
+	w.at = index.MakeLocation(st.sg.slot, uint32(c.Offset/8), 0)
+	if !v.s.committer.async {
+		if err := st.sg.file.SyncData(); err != nil {
+			return v.s.committer.fail(&syncError{file: st.sg.name(), err: err})
+		}
+		return nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.unsynced[st.sg] = struct{}{}
+	return nil
+}
+
+// sync makes all finished values durable. The disk lock of the committer is held.
+func (v *valueLog) sync() error {
+	v.mu.Lock()
+	unsynced := v.unsynced
+	v.unsynced = map[*seg]struct{}{}
+	v.mu.Unlock()
+	for sg := range unsynced {
+		if err := sg.file.SyncData(); err != nil {
+			return &syncError{file: sg.name(), err: err}
+		}
+	}
+	return nil
+}
+
+// putLarge streams a value: first, and then what r gives. If r is nil, first is
+// all of it.
+func (s *Store) putLarge(ctx context.Context, w *write, first []byte, r io.Reader) error {
+	if err := s.streamLarge(ctx, w, first, r); err != nil {
+		return err
+	}
+	return s.committer.commit(ctx, []write{*w})
+}
+
+// streamLarge writes the value and leaves in w what commits it.
+func (s *Store) streamLarge(ctx context.Context, w *write, first []byte, r io.Reader) error {
+	if err := s.committer.check(); err != nil {
+		return err
+	}
+	limit := s.opts.Limits.ValueBytes
+	if r == nil {
+		limit = int64(len(first))
+	}
+	st, err := s.values.begin(limit)
+	if err != nil {
+		return err
+	}
+	defer st.end()
+	if err := st.copy(ctx, first, r); err != nil {
+		return err
+	}
+	return s.diskError(st.finish(w))
+}
+
+// copy writes first and what r gives as chunks.
+func (st *valueStream) copy(ctx context.Context, first []byte, r io.Reader) error {
+	limits := &st.v.s.opts.Limits
+	if r == nil {
+		for len(first) > 0 {
+			n := min(len(first), segment.MaxRaw)
+			if err := st.chunk(first[:n]); err != nil {
+				return st.v.s.diskError(err)
+			}
+			first = first[n:]
+		}
+		return nil
+	}
+	buf := make([]byte, segment.MaxRaw)
+	n := copy(buf, first)
+	for {
+		m, err := io.ReadFull(r, buf[n:])
+		n += m
+		if limitErr := limits.checkValue(st.length + int64(n)); limitErr != nil {
+			return limitErr
+		}
+		if n > 0 {
+			if err := st.chunk(buf[:n]); err != nil {
+				return st.v.s.diskError(err)
+			}
+			n = 0
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read value: %w", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}

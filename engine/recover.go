@@ -1,0 +1,560 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/firnkv/firn/index"
+	"github.com/firnkv/firn/segment"
+)
+
+// recovery is what opening found.
+type recovery struct {
+	cutBytes   int64 // of a torn tail
+	maxTime    int64
+	maxSeq     uint64
+	checkpoint bool // was used
+	scanned    int64
+}
+
+// seqSkip is added to the sequence numbers after a log that was not closed: a
+// torn tail may have held records that nobody will see, at most one for every 16
+// bytes of a log segment that was not synced.
+const seqSkip = maxLog / 16
+
+// recover opens the segments and brings the index to the state that they say.
+func (s *Store) recover() error {
+	s.recovered.maxTime = s.manifest.state.maxTime
+	s.recovered.maxSeq = s.manifest.state.lastSeq
+	logs, err := s.openSegments()
+	if err != nil {
+		return err
+	}
+	from, err := s.loadCheckpoint()
+	if err != nil {
+		return err
+	}
+	tail, err := s.scanLogs(logs, from)
+	if err != nil {
+		return err
+	}
+	if from == nil {
+		if err := s.mergeAll(); err != nil {
+			return err
+		}
+	}
+	if err := s.checkClock(s.recovered.maxTime); err != nil {
+		return err
+	}
+	s.committer.seq = s.recovered.maxSeq
+	if s.opts.ReadOnly {
+		return nil
+	}
+	return s.continueLog(logs, tail)
+}
+
+// openSegments opens everything that the manifest lists and returns the log
+// segments without a footer.
+func (s *Store) openSegments() (logs []*seg, err error) {
+	for _, info := range s.manifest.state.sorted() {
+		sg, err := s.openSegment(info)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.segs.add(sg); err != nil {
+			sg.release()
+			return nil, err
+		}
+		switch {
+		case info.state == stateSealed:
+			err = s.openFooter(sg, info.end)
+		case info.kind == segment.Value:
+			err = s.openValues(sg)
+		default:
+			logs = append(logs, sg)
+			err = s.openLog(sg)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return logs, nil
+}
+
+func (s *Store) openFooter(sg *seg, size int64) error {
+	footer, err := sg.reader.ReadFooter(size)
+	if err != nil {
+		return inFile(sg.name(), err)
+	}
+	sg.sealed.Store(&sealedPart{size: size, footer: footer})
+	sg.end.Store(size)
+	totals := footer.Totals()
+	s.noteSeq(totals.MaxSeq, totals.MaxTime)
+	sg.counts.puts.set(Count{totals.Puts, totals.Bytes})
+	sg.counts.tombstones.Store(totals.Tombstones)
+	return nil
+}
+
+// openValues goes on behind whatever is in a value segment: the place of what a
+// crash left there is not used again.
+func (s *Store) openValues(sg *seg) error {
+	size, err := sg.file.Size()
+	if err != nil {
+		return err
+	}
+	sg.end.Store(max(segment.HeaderSize, (size+7)&^7))
+	s.values.active = sg
+	return nil
+}
+
+func (s *Store) openLog(sg *seg) error {
+	size, err := sg.file.Size()
+	if err != nil {
+		return err
+	}
+	sg.allocated = size
+	keys := &keyLog{}
+	keys.load = func(end int64) error {
+		return s.eachRecord(sg, segment.HeaderSize, end, func(rec *segment.Record, off int64, ordinal int) error {
+			keys.add(rec, off, ordinal)
+			return nil
+		})
+	}
+	sg.keys.Store(keys)
+	return nil
+}
+
+func (s *Store) noteSeq(seq uint64, time int64) {
+	s.recovered.maxSeq = max(s.recovered.maxSeq, seq)
+	s.recovered.maxTime = max(s.recovered.maxTime, time)
+}
+
+// position is a place in the log: everything before it is known.
+type position struct {
+	segment uint64
+	offset  int64
+}
+
+// logTail is the end of the last log segment that takes or has taken frames.
+type logTail struct {
+	sg      *seg
+	end     int64 // of the last whole commit
+	durable int64 // up to here it is known to be on disk
+	size    int64 // of the file
+	torn    bool  // there is something behind end
+	large   []*segment.Pointer
+}
+
+// scanLogs finds the end of the log, collects the keys of the segments without a
+// footer and, with a position, applies what is behind it to the index.
+func (s *Store) scanLogs(logs []*seg, from *position) (*logTail, error) {
+	tail := &logTail{}
+	for _, sg := range logs {
+		info := s.manifest.state.segments[sg.id]
+		t, err := s.findEnd(sg, info)
+		if err != nil {
+			return nil, err
+		}
+		if tail.sg != nil && t.end > segment.HeaderSize {
+			return nil, manifestCorrupt(s.manifest.off, fmt.Sprintf("%s has frames, but %s before it is not known to be finished: it is not the newest",
+				sg.name(), tail.sg.name()))
+		}
+		if info.state == stateActive && tail.sg == nil {
+			tail = t
+		}
+		sg.end.Store(t.end)
+	}
+	for _, sg := range s.segs.all() {
+		if sg.kind != segment.Log {
+			continue
+		}
+		if err := s.replay(sg, from); err != nil {
+			return nil, err
+		}
+	}
+	return tail, nil
+}
+
+// replay collects the keys of a log segment that has no footer. With a position
+// it applies what is behind it to the index, from the frames or the footer.
+func (s *Store) replay(sg *seg, from *position) error {
+	part := sg.sealed.Load()
+	start, end := int64(segment.HeaderSize), sg.end.Load()
+	switch {
+	case from == nil && part != nil, from != nil && sg.id < from.segment && part != nil:
+		return nil
+	case from != nil && sg.id > from.segment && part != nil:
+		return s.applyFooter(sg)
+	case from != nil && sg.id < from.segment:
+		start = end
+	case from != nil && sg.id == from.segment:
+		start = from.offset
+	}
+	if part != nil {
+		end = part.footer.Totals().DataEnd
+	}
+	if start > end {
+		return &CorruptError{File: sg.name(), Offset: end, Reason: "log ends here, but the checkpoint knew more of it"}
+	}
+	keys := sg.keys.Load()
+	if keys != nil && start > segment.HeaderSize {
+		keys.missing = start
+	}
+	s.recovered.scanned += end - start
+	return s.eachRecord(sg, start, end, func(rec *segment.Record, off int64, ordinal int) error {
+		if keys != nil {
+			keys.add(rec, off, ordinal)
+		}
+		s.noteSeq(rec.Seq, 0)
+		if from == nil {
+			return nil
+		}
+		fr, loc, err := s.located(rec, sg, off, ordinal)
+		if err != nil {
+			return err
+		}
+		s.apply(&fr, loc, sg)
+		return nil
+	})
+}
+
+// located describes a record that was found on disk the way publishing wants it.
+func (s *Store) located(rec *segment.Record, sg *seg, off int64, ordinal int) (frameRecord, index.Location, error) {
+	fr := frameRecord{
+		hash:       s.hasher.Sum(string(rec.Key)),
+		tombstone:  rec.Tombstone,
+		expiration: indexExpiration(rec.Expiration),
+		size:       rec.Size(),
+	}
+	loc := index.MakeLocation(sg.slot, uint32(off/8), uint8(ordinal))
+	if rec.Pointer != nil {
+		v := s.segs.byID[rec.Pointer.Segment]
+		if v == nil {
+			return fr, 0, &CorruptError{File: sg.name(), Offset: off,
+				Reason: fmt.Sprintf("key %q is in %s, which does not exist", rec.Key, segmentName(rec.Pointer.Segment))}
+		}
+		loc = index.MakeLocation(v.slot, uint32(rec.Pointer.Offset/8), 0)
+		fr.at = loc
+	}
+	return fr, loc, nil
+}
+
+// eachRecord calls f for the records of a log segment in the range, which has
+// been verified.
+func (s *Store) eachRecord(sg *seg, from, to int64, f func(rec *segment.Record, off int64, ordinal int) error) error {
+	scan := sg.reader.Scan(from, to)
+	var rec segment.Record
+	for scan.Next() {
+		payload, err := scan.Payload()
+		if err != nil {
+			return inFile(sg.name(), err)
+		}
+		for i := range scan.Frame().Records {
+			n, ok := segment.DecodeRecord(payload, &rec)
+			if !ok {
+				return &CorruptError{File: sg.name(), Offset: scan.Offset(), Reason: fmt.Sprintf("record %d does not parse", i)}
+			}
+			payload = payload[n:]
+			if err := f(&rec, scan.Offset(), i); err != nil {
+				return err
+			}
+		}
+	}
+	if err := scan.Err(); err != nil {
+		return inFile(sg.name(), err)
+	}
+	if scan.End() != to {
+		return &CorruptError{File: sg.name(), Offset: scan.End(), Reason: "frames end here, they should go on"}
+	}
+	return nil
+}
+
+// findEnd finds where the commits of a log segment end. A frozen one has to
+// reach its end. In an active one, a torn write is told from damage: a frame
+// that is not valid is damage if the manifest or a later frame says that the log
+// was on disk beyond it, and otherwise the end.
+func (s *Store) findEnd(sg *seg, info *segmentInfo) (*logTail, error) {
+	size, err := sg.file.Size()
+	if err != nil {
+		return nil, err
+	}
+	t := &logTail{sg: sg, end: segment.HeaderSize, durable: max(info.end, segment.HeaderSize), size: size}
+	limit := size
+	if info.state == stateFrozen {
+		limit = min(size, info.end)
+	}
+	sg.incarnation = info.incarnation(segment.MaxSize)
+	scan := sg.reader.Scan(segment.HeaderSize, limit)
+	broken, err := s.walk(scan, info, t)
+	if err != nil {
+		return nil, err
+	}
+	if broken < t.durable {
+		return nil, damaged(sg, broken, scan.Err())
+	}
+	if info.state == stateFrozen {
+		return t, nil
+	}
+	if err := s.searchBehind(sg, info, broken, size); err != nil {
+		return nil, err
+	}
+	if err := s.checkUnvouched(t); err != nil {
+		return nil, err
+	}
+	t.torn, err = hasBytes(sg, t.end, size)
+	return t, err
+}
+
+// walk goes along the valid frames. It sets the end of the last whole commit and
+// how far a frame says that the log was durable, and returns where the walk had
+// to stop.
+func (s *Store) walk(scan *segment.Scanner, info *segmentInfo, t *logTail) (int64, error) {
+	for scan.Next() {
+		f := scan.Frame()
+		want := info.incarnation(scan.Offset())
+		if !f.Extended || f.Type != segment.FrameRecords || f.Incarnation < want {
+			return scan.Offset(), nil // left behind by an earlier life of the log
+		}
+		if f.Incarnation > want {
+			return 0, manifestCorrupt(s.manifest.off, fmt.Sprintf("it knows of incarnation %d of %s, but there is %d: it is not the newest",
+				want, segmentName(info.id), f.Incarnation))
+		}
+		if f.Durable > scan.Offset() {
+			return scan.Offset(), nil
+		}
+		t.durable = max(t.durable, f.Durable)
+		s.noteSeq(0, f.Time)
+		if !f.More {
+			t.end = scan.End()
+		}
+	}
+	if err := scan.Err(); err != nil && !errors.Is(err, ErrCorrupt) {
+		return 0, fmt.Errorf("%s: %w", segmentName(info.id), err)
+	}
+	return scan.End(), nil
+}
+
+// searchBehind looks for frames behind the place where the walk stopped that
+// vouch for it.
+func (s *Store) searchBehind(sg *seg, info *segmentInfo, broken, size int64) error {
+	scan := sg.reader.Scan(broken, size)
+	for from := broken; scan.Search(from); from = scan.End() {
+		f := scan.Frame()
+		if f.Extended && f.Incarnation == info.incarnation(scan.Offset()) && f.Durable > broken {
+			return damaged(sg, broken, nil)
+		}
+	}
+	if err := scan.Err(); err != nil {
+		return fmt.Errorf("%s: %w", sg.name(), err)
+	}
+	return nil
+}
+
+func damaged(sg *seg, off int64, err error) error {
+	reason := "no valid frame, though the log was on disk beyond"
+	var c *segment.CorruptError
+	if errors.As(err, &c) {
+		reason = c.Reason + ", though the log was on disk beyond"
+	}
+	return &CorruptError{File: sg.name(), Offset: off, Reason: reason}
+}
+
+// checkUnvouched looks at the large values of commits that nothing vouches for.
+// Such a commit may be on disk without them; it is the end of the log then.
+func (s *Store) checkUnvouched(t *logTail) error {
+	if t.durable >= t.end {
+		return nil
+	}
+	commit := t.durable // where the current commit starts
+	scan := t.sg.reader.Scan(t.durable, t.end)
+	var rec segment.Record
+	for scan.Next() {
+		payload, err := scan.Payload()
+		if err != nil {
+			return inFile(t.sg.name(), err)
+		}
+		for range scan.Frame().Records {
+			n, ok := segment.DecodeRecord(payload, &rec)
+			if !ok {
+				break // replay reports it
+			}
+			payload = payload[n:]
+			if rec.Pointer == nil {
+				continue
+			}
+			if err := s.readLarge(rec.Pointer); errors.Is(err, ErrCorrupt) {
+				t.end = commit
+				return nil
+			} else if err != nil {
+				return err
+			}
+			t.large = append(t.large, rec.Pointer)
+		}
+		if !scan.Frame().More {
+			commit = scan.End()
+		}
+	}
+	return nil
+}
+
+// readLarge reads all of a large value and drops it.
+func (s *Store) readLarge(p *segment.Pointer) error {
+	sg := s.segs.byID[p.Segment]
+	if sg == nil {
+		return &CorruptError{File: segmentName(p.Segment), Reason: "does not exist"}
+	}
+	var buf segment.Buffer
+	var rec segment.Record
+	if err := sg.reader.ReadRecord(p.Offset, 0, largeHint, &buf, &rec); err != nil {
+		return inFile(sg.name(), err)
+	}
+	chunks := rec.Chunks
+	for _, c := range chunks {
+		if _, err := sg.reader.ReadChunk(c, &buf); err != nil {
+			return inFile(sg.name(), err)
+		}
+	}
+	return nil
+}
+
+// hasBytes reports whether there is anything but zeros in the range.
+func hasBytes(sg *seg, from, to int64) (bool, error) {
+	buf := make([]byte, min(max(to-from, 0), 1<<20))
+	for from < to {
+		n, err := sg.file.ReadAt(buf[:min(int64(len(buf)), to-from)], from)
+		for _, b := range buf[:n] {
+			if b != 0 {
+				return true, nil
+			}
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, fmt.Errorf("read %s: %w", sg.name(), err)
+		}
+		if n == 0 {
+			break
+		}
+		from += int64(n)
+	}
+	return false, nil
+}
+
+// continueLog makes the log ready for new frames.
+func (s *Store) continueLog(logs []*seg, tail *logTail) error {
+	c := &s.committer
+	if tail.sg == nil {
+		sg, err := s.createLog()
+		if err != nil {
+			return s.diskError(err)
+		}
+		c.begin(sg, segment.HeaderSize)
+		return nil
+	}
+	if err := s.secure(tail); err != nil {
+		return s.diskError(err)
+	}
+	c.begin(tail.sg, tail.end)
+	for _, sg := range logs {
+		if sg.id > tail.sg.id {
+			c.next = sg
+			sg.incarnation = max(sg.incarnation, 1)
+		}
+	}
+	return nil
+}
+
+// secure makes sure that the log is on disk up to its end, and that nothing
+// behind the end ever counts again.
+//
+// What nothing vouches for may be in the page cache only: a sync that failed
+// before the crash leaves pages there that the system takes for written. So it is
+// written again, which makes them dirty, and synced.
+func (s *Store) secure(t *logTail) error {
+	if t.durable >= t.end && !t.torn {
+		return nil
+	}
+	s.committer.seq += seqSkip
+	for _, p := range t.large {
+		if err := s.rewriteLarge(p); err != nil {
+			return err
+		}
+	}
+	if err := rewrite(t.sg, t.durable, t.end); err != nil {
+		return err
+	}
+	if t.torn {
+		if err := s.cutLog(t); err != nil {
+			return err
+		}
+	}
+	if err := t.sg.file.Sync(); err != nil {
+		return &syncError{file: t.sg.name(), err: err}
+	}
+	s.log.Info("recovered the log", "dir", s.dir, "segment", t.sg.name(), "end", t.end, "written again", t.end-t.durable, "torn", t.torn)
+	return nil
+}
+
+// cutLog ends the log at the last whole commit. The manifest says so first: from
+// then on, frames behind the cut are of an incarnation that is over, whether the
+// file is truncated or not.
+func (s *Store) cutLog(t *logTail) error {
+	next := cut{incarnation: t.sg.incarnation + 1, from: t.end}
+	if err := s.manifest.commit(edit(nil).cut(t.sg.id, next)); err != nil {
+		return err
+	}
+	t.sg.incarnation = next.incarnation
+	if err := t.sg.file.Truncate(t.end); err != nil {
+		return err
+	}
+	s.recovered.cutBytes = t.size - t.end
+	s.log.Warn("cut a torn tail off the log; nothing in it was acknowledged as durable", "dir", s.dir,
+		"segment", t.sg.name(), "offset", t.end, "bytes", s.recovered.cutBytes)
+	t.size, t.sg.allocated = t.end, t.end
+	return nil
+}
+
+// rewrite writes a range of a segment again.
+func rewrite(sg *seg, from, to int64) error {
+	buf := make([]byte, min(max(to-from, 0), 1<<20))
+	for from < to {
+		b := buf[:min(int64(len(buf)), to-from)]
+		if _, err := sg.file.ReadAt(b, from); err != nil {
+			return fmt.Errorf("read %s at %d: %w", sg.name(), from, err)
+		}
+		if _, err := sg.file.WriteAt(b, from); err != nil {
+			return fmt.Errorf("write %s at %d: %w", sg.name(), from, err)
+		}
+		from += int64(len(b))
+	}
+	return nil
+}
+
+// rewriteLarge writes a large value again and syncs it.
+func (s *Store) rewriteLarge(p *segment.Pointer) error {
+	sg := s.segs.byID[p.Segment]
+	var buf segment.Buffer
+	var rec segment.Record
+	frame, _, err := sg.reader.ReadFrame(p.Offset, largeHint, &buf)
+	if err != nil {
+		return inFile(sg.name(), err)
+	}
+	if err := sg.reader.ReadRecord(p.Offset, 0, largeHint, &buf, &rec); err != nil {
+		return inFile(sg.name(), err)
+	}
+	for _, c := range rec.Chunks {
+		if err := rewrite(sg, c.Offset, c.End()); err != nil {
+			return err
+		}
+	}
+	if err := rewrite(sg, p.Offset, p.Offset+frame.Size()); err != nil {
+		return err
+	}
+	if err := sg.file.SyncData(); err != nil {
+		return &syncError{file: sg.name(), err: err}
+	}
+	return nil
+}
+
+// path returns that of a file of the store.
+func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }

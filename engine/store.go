@@ -1,0 +1,408 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"github.com/firnkv/firn/engine/internal/cache"
+	"github.com/firnkv/firn/engine/internal/vfs"
+	"github.com/firnkv/firn/index"
+	"github.com/firnkv/firn/segment"
+)
+
+// Store is an open store. All methods are safe for concurrent use.
+type Store struct {
+	dir   string
+	opts  Options
+	fs    vfs.FS
+	log   *slog.Logger
+	clock clock
+	lock  io.Closer
+
+	// state guards the manifest and changes of the segment table. It is
+	// taken after the locks of the committer.
+	state    sync.Mutex
+	manifest *manifest
+
+	segs      segTable
+	index     *index.Index
+	hasher    *index.Hasher
+	cache     *cache.Cache
+	committer committer
+	values    valueLog
+
+	background background
+	closed     atomic.Bool
+	closeOnce  sync.Once
+	closeErr   error
+	recovered  recovery
+
+	checkpointed checkpointed
+}
+
+const lockName = "LOCK"
+
+// Open opens the store in dir, and creates it if the directory is empty or
+// missing. opts may be nil. Only one Store at a time may have a directory open
+// for writing; others get [ErrLocked].
+//
+// After a crash, Open recovers what was acknowledged: see the package
+// documentation. If it finds damage in that, it changes nothing and returns an
+// error that matches [ErrCorrupt].
+func Open(dir string, opts *Options) (*Store, error) {
+	o := opts.withDefaults()
+	s := &Store{dir: filepath.Clean(dir), opts: o, fs: o.fs, log: o.Logger}
+	s.clock.source = o.Clock
+	if err := s.open(); err != nil {
+		s.abandon()
+		return nil, fmt.Errorf("open %s: %w", s.dir, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	if err := s.openDir(); err != nil {
+		return err
+	}
+	if err := s.openOrCreateManifest(); err != nil {
+		return err
+	}
+	if err := s.checkClock(s.manifest.state.maxTime); err != nil {
+		return err
+	}
+	if err := s.sweepFiles(); err != nil {
+		return err
+	}
+	s.segs.init()
+	s.index = index.New()
+	s.hasher = index.NewHasher(s.manifest.state.indexKey)
+	s.cache = cache.New(s.opts.CacheBytes)
+	comp, err := segment.NewCompressor(segment.Fast, nil)
+	if err != nil {
+		return err
+	}
+	s.committer.init(s, comp)
+	s.values = valueLog{s: s, comp: comp, unsynced: map[*seg]struct{}{}}
+	if err := s.recover(); err != nil {
+		return err
+	}
+	if s.opts.ReadOnly {
+		s.committer.failed = ErrReadOnly
+		return nil
+	}
+	s.background.start(s)
+	if s.committer.async {
+		s.committer.flusher.start(&s.committer, s.opts.Sync.every)
+	}
+	return nil
+}
+
+// openDir takes the lock, in a directory that it makes if needed.
+func (s *Store) openDir() error {
+	if !s.opts.ReadOnly {
+		if err := s.makeDir(); err != nil {
+			return err
+		}
+	}
+	take := s.fs.Lock
+	if s.opts.ReadOnly {
+		take = s.fs.LockShared
+	}
+	lock, err := take(filepath.Join(s.dir, lockName))
+	if errors.Is(err, fs.ErrNotExist) && s.opts.ReadOnly {
+		return fmt.Errorf("%w: there is no %s", ErrNotStore, lockName)
+	}
+	if err != nil {
+		return err
+	}
+	s.lock = lock
+	return nil
+}
+
+// makeDir makes the directory and those above it that are missing, and makes
+// their names durable.
+func (s *Store) makeDir() error {
+	var missing []string
+	for dir := s.dir; ; dir = filepath.Dir(dir) {
+		_, err := s.fs.Stat(dir)
+		if err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		missing = append(missing, dir)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := s.fs.MkdirAll(s.dir); err != nil {
+		return err
+	}
+	for _, dir := range missing {
+		if err := s.fs.SyncDir(filepath.Dir(dir)); err != nil {
+			return &syncError{file: filepath.Dir(dir), err: err}
+		}
+	}
+	return nil
+}
+
+func (s *Store) openOrCreateManifest() error {
+	m, err := openManifest(s.fs, s.dir, s.opts.ReadOnly)
+	if errors.Is(err, fs.ErrNotExist) {
+		if m, err = s.create(); err != nil {
+			return err
+		}
+	}
+	s.manifest = m
+	return err
+}
+
+// create makes a new store in a directory that has to be empty: files without a
+// manifest may be what is left of one.
+func (s *Store) create() (*manifest, error) {
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if name != lockName && name != manifestTmpName {
+			return nil, fmt.Errorf("%w: it has a file %s but no %s", ErrNotStore, name, manifestName)
+		}
+	}
+	if s.opts.ReadOnly {
+		return nil, fmt.Errorf("%w: it has no %s", ErrNotStore, manifestName)
+	}
+	return createManifest(s.fs, s.dir)
+}
+
+// maxClockLag is how far, in seconds, the clock may be behind the store.
+const maxClockLag = 24 * 60 * 60
+
+func (s *Store) checkClock(recorded int64) error {
+	now := s.clock.source().Unix()
+	if recorded > now+maxClockLag && !s.opts.AllowClockBehind {
+		return fmt.Errorf("%w: it recorded second %d, now is %d", ErrClock, recorded, now)
+	}
+	s.clock.last.Store(max(s.clock.last.Load(), recorded))
+	return nil
+}
+
+// sweepFiles removes what a crash left behind: files of segments that the
+// manifest does not list. A segment whose id the manifest has not given out yet
+// means that the manifest is not the newest.
+func (s *Store) sweepFiles() error {
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return err
+	}
+	state := &s.manifest.state
+	for _, name := range names {
+		var id uint64
+		isSegment := false
+		if n, err := fmt.Sscanf(name, "%d.seg", &id); err == nil && n == 1 && name == segmentName(id) {
+			isSegment = true
+		}
+		switch {
+		case isSegment && id >= state.nextID:
+			return manifestCorrupt(s.manifest.off, fmt.Sprintf("it does not know of %s: it is not the newest", name))
+		case isSegment && state.segments[id] == nil, name == manifestTmpName, name == checkpointTmpName:
+			if s.opts.ReadOnly {
+				continue
+			}
+			if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// abandon releases everything after a failed open.
+func (s *Store) abandon() {
+	if s.segs.byID != nil {
+		for _, sg := range s.segs.all() {
+			sg.release()
+		}
+	}
+	if s.manifest != nil {
+		_ = s.manifest.close()
+	}
+	if s.index != nil {
+		s.index.Close()
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
+	}
+}
+
+// Close makes everything that was acknowledged durable, whatever the mode, and
+// closes the store. Writes under way are completed. Streams of large values that
+// are being read stay readable. It is safe to call it more than once.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() { s.closeErr = s.close() })
+	return s.closeErr
+}
+
+func (s *Store) close() error {
+	s.closed.Store(true)
+	var err error
+	if !s.opts.ReadOnly {
+		err = s.committer.drain()
+		s.background.halt()
+		if err == nil {
+			err = s.closeCleanly()
+		}
+	}
+	s.abandon()
+	if err != nil {
+		return fmt.Errorf("close %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// closeCleanly leaves the directory so that the next open has nothing to
+// recover. The log is trimmed and its end noted, so that it can be continued.
+func (s *Store) closeCleanly() error {
+	s.state.Lock()
+	defer s.state.Unlock()
+	c := &s.committer
+	end := c.active.end.Load()
+	size, err := c.active.file.Size()
+	if err != nil {
+		return err
+	}
+	info := s.manifest.state.segments[c.active.id]
+	if info.end == end && size == end {
+		return nil // nothing was written
+	}
+	if err := s.writeCheckpoint(); err != nil {
+		return err
+	}
+	if size != end {
+		if err := c.active.file.Truncate(end); err != nil {
+			return err
+		}
+		if err := c.active.file.Sync(); err != nil {
+			return &syncError{file: c.active.name(), err: err}
+		}
+	}
+	e := edit(nil).closed(c.active.id, end).reached(s.clock.now(), c.seq)
+	return s.manifest.commit(e)
+}
+
+// Sync makes everything that was acknowledged before durable. With SyncAlways
+// that is so already.
+func (s *Store) Sync(ctx context.Context) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	return s.committer.syncAll()
+}
+
+// check reports whether an operation may start.
+func (s *Store) check(ctx context.Context) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	return ctx.Err()
+}
+
+// createLog makes a log segment. The first allocation is that of a file that
+// may stay small; the log asks for more as it grows.
+func (s *Store) createLog() (*seg, error) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	sg, err := s.createSegment(segment.Log, minAllocation)
+	if err != nil {
+		return nil, err
+	}
+	sg.allocated = minAllocation
+	sg.incarnation = 1
+	sg.keys.Store(&keyLog{})
+	return sg, nil
+}
+
+func (s *Store) createValues() (*seg, error) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	return s.createSegment(segment.Value, 0)
+}
+
+// freeze notes that a log segment takes no more frames, and has its footer
+// written in the background.
+func (s *Store) freeze(sg *seg, end int64) error {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if err := s.manifest.commit(edit(nil).freeze(sg.id, end)); err != nil {
+		return err
+	}
+	s.background.wake()
+	return nil
+}
+
+// apply makes a record visible that stands in home, or for a large value at loc
+// in another segment, and accounts for what it replaces. It reports whether that
+// was read lately.
+func (s *Store) apply(fr *frameRecord, loc index.Location, home *seg) (hot bool) {
+	if fr.tombstone {
+		home.counts.tombstones.Add(1)
+		if old, ok := s.index.Delete(fr.hash); ok {
+			s.segs.at(old.Location.Slot()).counts.deleted.add(old.Size)
+		}
+		return false
+	}
+	if fr.at != 0 {
+		home = s.segs.at(loc.Slot())
+	}
+	home.counts.puts.add(fr.size)
+	old, replaced := s.index.Put(fr.hash, index.Entry{Location: loc, Size: fr.size, Expiration: fr.expiration})
+	if !replaced {
+		return false
+	}
+	was := s.segs.at(old.Location.Slot())
+	was.counts.overwritten.add(old.Size)
+	return old.Location.Unit()&pendingUnit != 0 || s.cache.Remove(cacheID(was, old.Location))
+}
+
+// remember puts a record that was just written into the cache, if the version
+// before it was there: the cache stays warm without every put passing through it.
+func (s *Store) remember(sg *seg, loc index.Location, fr *frameRecord, rec *segment.Record) {
+	if fr.hot && fr.at == 0 {
+		s.cache.Put(cacheID(sg, loc), newCached(rec))
+	}
+}
+
+// syncError is a failed sync. What is on disk is not known after it.
+type syncError struct {
+	file string
+	err  error
+}
+
+func (e *syncError) Error() string { return fmt.Sprintf("sync %s: %v", e.file, e.err) }
+func (e *syncError) Unwrap() error { return e.err }
+
+func isNoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// diskError makes errors of a full disk match ErrNoSpace.
+func (s *Store) diskError(err error) error {
+	if err != nil && isNoSpace(err) && !errors.Is(err, ErrNoSpace) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return err
+}
+
+// keyBytes returns the bytes of a key without copying them. They must not be
+// changed.
+func keyBytes(key string) []byte { return unsafe.Slice(unsafe.StringData(key), len(key)) }

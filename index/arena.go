@@ -1,0 +1,126 @@
+package index
+
+import (
+	"os"
+	"sync"
+	"unsafe"
+)
+
+const (
+	// pageBytes is the step in which tables grow. Where the system's pages are larger, so are the steps in fact.
+	pageBytes = 4096
+	slotBytes = 22
+
+	// regionSlots is the capacity of a table: 22 pages, of slots as of the multiple of 4,096 that they are.
+	regionSlots = 4096
+	regionPages = regionSlots * slotBytes / pageBytes
+	pageSlots   = pageBytes / slotBytes
+)
+
+// arena hands out regions for tables that have outgrown the Go heap. The zero value is ready. It is safe for
+// concurrent use.
+type arena struct {
+	mu    sync.Mutex
+	slots regions
+	times regions
+}
+
+func (a *arena) takeSlots() []slot {
+	b := a.take(&a.slots, regionSlots*slotBytes)
+	return unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(b))), regionSlots)
+}
+
+func (a *arena) takeTimes() []uint32 {
+	b := a.take(&a.times, regionSlots*4)
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), regionSlots)
+}
+
+// giveSlots takes a region back of which no more than the first used slots were ever written.
+func (a *arena) giveSlots(s []slot, used int) {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), regionSlots*slotBytes)
+	trim(b, 0, used*slotBytes)
+	a.give(&a.slots, b)
+}
+
+func (a *arena) giveTimes(t []uint32, used int) {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(t))), regionSlots*4)
+	trim(b, 0, used*4)
+	a.give(&a.times, b)
+}
+
+// trimSlots gives back the pages of a region between what is used and what was used.
+func trimSlots(s []slot, used, was int) {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), regionSlots*slotBytes)
+	trim(b, used*slotBytes, was*slotBytes)
+}
+
+func trimTimes(t []uint32, used, was int) {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(t))), regionSlots*4)
+	trim(b, used*4, was*4)
+}
+
+func trim(region []byte, from, to int) {
+	page := os.Getpagesize()
+	from, to = roundUp(from, page), min(roundUp(to, page), len(region)/page*page)
+	if from < to {
+		discard(region[from:to])
+	}
+}
+
+func roundUp(n, step int) int { return (n + step - 1) / step * step }
+
+// regions is the supply of regions of one size.
+type regions struct {
+	free   [][]byte
+	rest   []byte   // of the newest chunk
+	mapped [][]byte // chunks to unmap at the end
+	next   int      // regions in the next chunk
+}
+
+// Chunks double from 64 regions (5.5 MiB of address space) to 1,024, so that the number of mappings stays far below
+// what a process may have (65,530 on Linux).
+const (
+	minChunk = 64
+	maxChunk = 1024
+)
+
+func (a *arena) take(r *regions, size int) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := len(r.free); n > 0 {
+		b := r.free[n-1]
+		r.free = r.free[:n-1]
+		return b
+	}
+	stride := roundUp(size, os.Getpagesize())
+	if len(r.rest) < stride {
+		r.next = min(max(2*r.next, minChunk), maxChunk)
+		r.rest = reserve(r.next * stride)
+		if r.rest != nil {
+			r.mapped = append(r.mapped, r.rest)
+		} else {
+			r.rest = make([]byte, minChunk*stride)
+		}
+	}
+	b := r.rest[:size:size]
+	r.rest = r.rest[stride:]
+	return b
+}
+
+func (a *arena) give(r *regions, b []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r.free = append(r.free, b)
+}
+
+// close unmaps everything. Nobody may hold a region any more.
+func (a *arena) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range []*regions{&a.slots, &a.times} {
+		for _, b := range r.mapped {
+			unreserve(b)
+		}
+		*r = regions{}
+	}
+}

@@ -1,0 +1,37 @@
+// Package index is the in-memory hash index of a store: it maps a keyed hash of a key to where the key's record is, how
+// large it is and when it expires. It keeps no keys and knows nothing about files.
+//
+// # Identity
+//
+// A key is known by 120 bits of AES-128 in CBC-MAC mode under a secret key of the store (Hasher): 8 bits pick a shard,
+// the other 112 stand in the entry. Two of 10^9 keys, which make 2^59 pairs, are taken for one with odds of 2^-61. Who
+// does not know the secret cannot do better than chance.
+//
+// # Memory
+//
+// An entry is a slot of 22 bytes without pointers:
+//
+//	8  fingerprint, high bits
+//	6  fingerprint, low bits
+//	8  location, 50 bits, and size, 14 bits
+//
+// Slots live in tables of at most 4,096. A table is a hash table with ordered linear probing (Amble and Knuth, 1974):
+// entries are sorted by fingerprint and the position at which a search begins rises with the fingerprint, so a search
+// ends at the first greater one, and a key that is absent costs what a present one costs. Tables are 0.88 to 0.93 full,
+// less below 2,000 entries. They grow by one page of 4 KiB at a time inside a region of address space reserved for
+// their full size, so growing leaves no garbage behind; a full table splits in two. A shard finds the table by the
+// leading bits of the fingerprint (extendible hashing). The longest pause is thus the rebuild of one table, some 20 µs.
+// At ten million keys the process spends 24 to 25 bytes a key.
+//
+// Tables that hold a record which expires carry a second column of 4 bytes a slot. Sizes that do not fit 14 bits stand
+// in a map of the shard, at some 40 bytes for such a record, which is itself at least 16 KiB large.
+//
+// Tables below one page are ordinary Go memory and everything is made when first needed, so a store of one key costs
+// some 3 KiB. The regions are mapped memory which the garbage collector does not see; Index.Close gives it back.
+//
+// # Expiration
+//
+// Index.Totals counts expired entries exactly at every second. Entries that expire within the hour are counted by
+// second; those beyond it are found by a sweep of the expiration columns that fills each stretch of time before it
+// begins. The sweep is spread over the calls of Totals. An expired entry stays in the index until its owner deletes it.
+package index
