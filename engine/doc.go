@@ -1,0 +1,91 @@
+// Package engine is an embeddable key-value store on log-structured, compressed
+// segment files, with the meaning of Workers KV: pairs of a string key and a
+// value of bytes, with optional metadata and expiration, listed in the order of
+// their keys.
+//
+//	store, err := engine.Open("data", nil)
+//	err = store.Put(ctx, "user:1", []byte(`{"name":"Ada"}`), nil)
+//	value, err := store.Get(ctx, "user:1")
+//	for key, err := range store.Keys(ctx, "user:") { … }
+//	err = store.Close()
+//
+// # What is promised
+//
+// With [SyncAlways], the default, a write that returned nil is on disk: it
+// survives a kill of the process and a loss of power at any instant. With
+// [SyncEvery] and [SyncNever] it is in memory, and visible; a crash loses the
+// last writes, but what is left is a prefix of what was written. In every mode,
+// [Store.Sync] and [Store.Close] make everything durable that was acknowledged
+// before.
+//
+//   - After a crash the store holds a prefix of the acknowledged writes, possibly
+//     followed by writes that were not acknowledged. Each [Batch] is there as a
+//     whole or not at all.
+//   - A version that was overwritten, deleted or has expired never comes back.
+//   - A read returns bytes whose checksum was verified, of the key that was asked
+//     for, or an error. Damage is never repaired silently, nor skipped: errors
+//     name the file and the offset ([CorruptError]).
+//   - A write that fails changes nothing that others can see. If it fails because
+//     the disk is full ([ErrNoSpace]), writes work again when there is room.
+//   - A failed sync is final: the kernel may have dropped the pages, and a second
+//     sync that succeeds says nothing. The store turns read-only, and every
+//     writer is told ([ErrReadOnly]). Opening it again recovers what is on disk.
+//
+// This assumes that a disk which reported a sync keeps the data, that a sector of
+// 512 bytes is written as a whole, and that a rename replaces a file as a whole.
+// It does not assume any order among writes between two syncs. On macOS, syncs
+// are F_FULLFSYNC; on Windows, directories cannot be synced, so a file that was
+// just created may be missing after a loss of power. Only Linux is tested.
+//
+// # Concurrency
+//
+// All methods of [Store] are safe for concurrent use. Writes take effect one
+// after the other, in the order of their sequence numbers; a read sees every
+// write that was acknowledged before it began. To readers of several keys, a
+// batch is not one instant. One Store at a time may have a directory open for
+// writing.
+//
+// # Files
+//
+// A store is a directory:
+//
+//	LOCK            locked while the store is open
+//	MANIFEST        which segments belong to the store, and their state
+//	000001.seg …    segments; package segment has their format
+//	CHECKPOINT      the index at a place in the log; can be made again
+//
+// Writes go to the active log segment, values of 32 KiB and more to a value
+// segment beside it. A log segment that is full is frozen: it is on disk as a
+// whole before the next takes a frame. Then it is sealed: a footer with its
+// sorted keys is appended, and from then on it is never modified. Names and ids
+// are never used twice.
+//
+// # Opening
+//
+// After [Store.Close], opening reads the checkpoint, or without one the footers,
+// and at most 1 MiB of log, or an eighth of the checkpoint's size, that was
+// written since the checkpoint. After a crash it also scans the log behind the
+// checkpoint, and the log segments that have no footer yet.
+//
+// At the end of the log, a torn write is told from damage. Each frame says how
+// far the log was durable when it was written. A bad place that no frame behind
+// it vouches for was never acknowledged as durable: the log is cut there, and
+// what lies behind can never count again. A bad place that is vouched for was
+// acknowledged: Open returns an error that matches [ErrCorrupt] and leaves
+// everything as it is.
+//
+// # Memory
+//
+// The index takes 24 to 25 bytes a key at ten million keys, whatever the length
+// of the keys (package index). To this come the cache ([Options.CacheBytes]), up
+// to 32 MiB for the keys of each log segment that has no footer yet, up to 24 MiB
+// of frames that wait to be written when writers do not wait for the disk, and
+// less than 1 MiB for each value that is being streamed. Values are not kept
+// elsewhere.
+//
+// # Time
+//
+// Expirations are whole seconds; a pair is gone from its second on, for reads,
+// listings and [Store.Usage]. The store's time never runs backwards: it goes on
+// from the highest second that was recorded with a commit or at closing.
+package engine
