@@ -147,11 +147,7 @@ func (c *committer) commit(ctx context.Context, writes []write) error {
 	last, err := c.enqueue(writes)
 	help := c.help
 	c.help = nil
-	if err != nil {
-		c.mu.Unlock()
-		return err
-	}
-	if c.async {
+	if err != nil || c.async {
 		begun := c.frameID != frameID
 		c.mu.Unlock()
 		if help != nil {
@@ -160,7 +156,7 @@ func (c *committer) commit(ctx context.Context, writes []write) error {
 		if begun {
 			c.flusher.wake()
 		}
-		return nil
+		return err
 	}
 	g := c.group
 	lead := !g.led

@@ -100,6 +100,9 @@ func (g *getter) find(ctx context.Context, s *Store, key string) error {
 	var failed error
 	for {
 		e, ok := s.index.Get(hash)
+		if s.closed.Load() {
+			return ErrClosed // and the index is empty, or will be
+		}
 		if !ok || e.Expiration != 0 && int64(e.Expiration) <= s.clock.now() {
 			return ErrNotFound
 		}
@@ -110,9 +113,6 @@ func (g *getter) find(ctx context.Context, s *Store, key string) error {
 			return nil
 		}
 		last = e.Location
-		if s.closed.Load() {
-			return ErrClosed
-		}
 	}
 }
 

@@ -40,7 +40,11 @@ func (s *Store) List(ctx context.Context, opts ListOptions) (*ListPage, error) {
 	}
 	segs := s.acquireAll()
 	defer releaseAll(segs)
-	return l.page(ctx, segs)
+	page, err := l.page(ctx, segs)
+	if s.closed.Load() {
+		return nil, ErrClosed // the index was being emptied
+	}
+	return page, err
 }
 
 // Keys returns the live keys with the prefix in byte order, as pages of

@@ -41,7 +41,7 @@ const (
 	manifestMagic   = "FIRNMAN\n"
 	manifestVersion = 1
 	manifestHeader  = 64
-	manifestSpace   = 64 << 10
+	manifestSpace   = 16 << 10
 	editHeader      = 12
 	// maxManifest bounds what a reader takes into memory. 65,536 segments at
 	// some 40 bytes are 2.6 MB.
@@ -68,7 +68,7 @@ func createManifest(fsys vfs.FS, dir string) (*manifest, error) {
 	m.state = manifestState{nextID: 1, segments: map[uint64]*segmentInfo{}}
 	randomBytes(m.state.storeID[:])
 	randomBytes(m.state.indexKey[:])
-	if err := m.rewrite(); err != nil {
+	if err := m.rewrite(m.state); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -204,10 +204,11 @@ func appendEdit(dst []byte, salt uint64, off int64, payload []byte) []byte {
 func (m *manifest) commit(e edit) error {
 	b := appendEdit(nil, m.salt, m.off, e)
 	if m.off+int64(len(b)) > m.space {
-		if err := m.state.apply(e); err != nil {
+		next := m.state.clone()
+		if err := next.apply(e); err != nil {
 			return manifestCorrupt(m.off, err.Error())
 		}
-		return m.rewrite()
+		return m.rewrite(next)
 	}
 	if _, err := m.file.WriteAt(b, m.off); err != nil {
 		return fmt.Errorf("write %s: %w", manifestName, err)
@@ -219,8 +220,8 @@ func (m *manifest) commit(e edit) error {
 	return m.state.apply(e)
 }
 
-// rewrite replaces the manifest by one with a single edit.
-func (m *manifest) rewrite() error {
+// rewrite replaces the manifest by one with a single edit, which makes state.
+func (m *manifest) rewrite(state manifestState) error {
 	tmp := filepath.Join(m.dir, manifestTmpName)
 	if err := m.fs.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -229,17 +230,17 @@ func (m *manifest) rewrite() error {
 	if err != nil {
 		return err
 	}
-	if err := m.replaceWith(file, tmp); err != nil {
+	if err := m.replaceWith(file, tmp, state); err != nil {
 		_ = file.Close()
 		return fmt.Errorf("rewrite %s: %w", manifestName, err)
 	}
 	return nil
 }
 
-func (m *manifest) replaceWith(file vfs.File, tmp string) error {
+func (m *manifest) replaceWith(file vfs.File, tmp string, state manifestState) error {
 	salt := randomUint64()
 	b := m.appendHeader(nil, salt)
-	b = appendEdit(b, salt, manifestHeader, m.state.snapshot())
+	b = appendEdit(b, salt, manifestHeader, state.snapshot())
 	space := max(manifestSpace, int64(4*len(b)))
 	if err := file.Preallocate(0, space); err != nil {
 		return err
@@ -256,7 +257,7 @@ func (m *manifest) replaceWith(file vfs.File, tmp string) error {
 	// From here on the new file is the one that counts, whatever the disk
 	// says of the directory.
 	old := m.file
-	m.file, m.salt, m.off, m.space = file, salt, int64(len(b)), space
+	m.file, m.salt, m.off, m.space, m.state = file, salt, int64(len(b)), space, state
 	if old != nil {
 		_ = old.Close()
 	}
@@ -291,6 +292,18 @@ func (s *manifestState) sorted() []*segmentInfo {
 	}
 	slices.SortFunc(infos, func(a, b *segmentInfo) int { return int(int64(a.id - b.id)) })
 	return infos
+}
+
+// clone returns a copy that shares nothing with s.
+func (s *manifestState) clone() manifestState {
+	c := *s
+	c.segments = make(map[uint64]*segmentInfo, len(s.segments))
+	for id, info := range s.segments {
+		copied := *info
+		copied.cuts = slices.Clone(info.cuts)
+		c.segments[id] = &copied
+	}
+	return c
 }
 
 func manifestCorrupt(off int64, reason string) error {

@@ -286,7 +286,12 @@ func (s *Store) closeCleanly() error {
 		return nil // nothing was written
 	}
 	if err := s.writeCheckpoint(); err != nil {
-		return err
+		s.log.Warn("no checkpoint; the next open takes longer", "dir", s.dir, "error", err)
+	}
+	if c.next != nil {
+		if err := c.next.file.Truncate(segment.HeaderSize); err != nil {
+			return err
+		}
 	}
 	if size != end {
 		if err := c.active.file.Truncate(end); err != nil {
