@@ -33,6 +33,7 @@ type committer struct {
 	seq     uint64    // last one given out
 	log     *seg      // where new frames go
 	next    *seg      // where the log goes on, if it has been made ahead
+	making  bool      // the background is making next
 	cur     *frame    // being filled; the last of queue, or nil
 	queue   []*frame  // not yet taken by who writes
 	group   *group    // of the writers of the queue, with SyncAlways
@@ -232,31 +233,44 @@ func (c *committer) enqueue(writes []write) (*frame, error) {
 
 // reserve makes sure that the log segment has room for the writes, which have
 // to be in one: a scan after a crash looks for the end of a commit only there.
+//
+// While the background makes the next segment, it is waited for: the log has to
+// go through its segments in the order of their ids.
 func (c *committer) reserve(writes []write) error {
 	var need int64
 	for i := range writes {
 		need += int64(writes[i].rec.MaxEncoded())
 	}
 	need += need/frameRaw*64 + 4096 // headers and padding of frames
+	for !c.hasRoom(need) {
+		switch {
+		case c.failed != nil:
+			return c.failed
+		case c.next != nil:
+			if c.cur != nil {
+				c.closeCurrent()
+			}
+			c.log, c.next, c.ahead = c.next, nil, 0
+			return nil
+		case c.making:
+			c.room.Wait()
+		default:
+			next, err := c.s.createLog()
+			if err != nil {
+				return c.failIfSync(c.s.diskError(err))
+			}
+			c.next = next
+		}
+	}
+	return nil
+}
+
+func (c *committer) hasRoom(need int64) bool {
 	size := c.log.end.Load() + c.ahead
 	if c.cur != nil {
 		size += int64(len(c.cur.raw))
 	}
-	if size < c.s.opts.SegmentBytes && size+need <= maxLog && c.log.keys.Load().size() < keyLogBytes {
-		return nil
-	}
-	next := c.next
-	if next == nil {
-		var err error
-		if next, err = c.s.createLog(); err != nil {
-			return c.failIfSync(c.s.diskError(err))
-		}
-	}
-	if c.cur != nil {
-		c.closeCurrent()
-	}
-	c.log, c.next, c.ahead = next, nil, 0
-	return nil
+	return size < c.s.opts.SegmentBytes && size+need <= maxLog && c.log.keys.Load().size() < keyLogBytes
 }
 
 func (c *committer) newFrame(need int) *frame {
@@ -600,19 +614,20 @@ func (c *committer) prepareNext() {
 func (c *committer) offer(make func() (*seg, error)) error {
 	c.mu.Lock()
 	wanted := c.next == nil && c.failed == nil && c.log.end.Load() > c.s.opts.SegmentBytes/2
+	c.making = wanted
 	c.mu.Unlock()
 	if !wanted {
 		return nil
 	}
 	sg, err := make()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.making = false
+	c.room.Broadcast()
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.next == nil {
-		c.next = sg
-	}
+	c.next = sg
 	return nil
 }
 

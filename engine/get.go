@@ -31,11 +31,11 @@ func (s *Store) GetPair(ctx context.Context, key string) (*Pair, error) {
 	if err := g.find(ctx, s, key); err != nil {
 		return nil, err
 	}
+	info := g.info() // reading the chunks of a large value takes its buffer
 	value, err := g.value(ctx)
 	if err != nil {
 		return nil, err
 	}
-	info := g.info()
 	return &Pair{Key: info.Name, Value: value, Metadata: info.Metadata, Expiration: info.Expiration}, nil
 }
 
@@ -207,7 +207,15 @@ func (g *getter) value(ctx context.Context) ([]byte, error) {
 }
 
 func (g *getter) info() KeyInfo {
-	return KeyInfo{Name: string(g.rec.Key), Expiration: g.rec.Expiration, Metadata: bytes.Clone(g.rec.Metadata)}
+	return KeyInfo{Name: string(g.rec.Key), Expiration: g.rec.Expiration, Metadata: cloneMetadata(g.rec.Metadata)}
+}
+
+// cloneMetadata returns a copy, nil for none.
+func cloneMetadata(m []byte) []byte {
+	if len(m) == 0 {
+		return nil
+	}
+	return bytes.Clone(m)
 }
 
 // newCached copies a record for the cache.

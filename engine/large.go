@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -208,8 +207,11 @@ func (st *valueStream) copy(ctx context.Context, first []byte, r io.Reader) erro
 	buf := make([]byte, segment.MaxRaw)
 	n := copy(buf, first)
 	for {
-		m, err := io.ReadFull(r, buf[n:])
+		m, err := readFull(r, buf[n:])
 		n += m
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("read value: %w", err)
+		}
 		if limitErr := limits.checkValue(st.length + int64(n)); limitErr != nil {
 			return limitErr
 		}
@@ -219,14 +221,32 @@ func (st *valueStream) copy(ctx context.Context, first []byte, r io.Reader) erro
 			}
 			n = 0
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if err == io.EOF {
 			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read value: %w", err)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
 }
+
+// readFull fills b from r. io.EOF means that r has ended, with whatever is in b;
+// any other error that it has failed. io.ReadFull does not tell these apart: it
+// says io.ErrUnexpectedEOF at the end, and so does a broken HTTP request.
+func readFull(r io.Reader, b []byte) (n int, err error) {
+	for empty := 0; n < len(b) && err == nil; {
+		var m int
+		m, err = r.Read(b[n:])
+		n += m
+		if empty++; m > 0 {
+			empty = 0
+		} else if empty == maxEmptyReads && err == nil {
+			err = io.ErrNoProgress
+		}
+	}
+	return n, err
+}
+
+// maxEmptyReads is how often in a row a reader may give neither bytes nor an
+// error; as in package bufio.
+const maxEmptyReads = 100

@@ -38,7 +38,7 @@ func (l *Limits) metadata(m json.RawMessage) ([]byte, error) {
 	if len(m) > l.MetadataBytes {
 		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrMetadataTooLarge, len(m), l.MetadataBytes)
 	}
-	if !json.Valid(m) {
+	if !json.Valid(m) || !utf8.Valid(m) {
 		return nil, ErrMetadataNotJSON
 	}
 	if string(bytes.TrimSpace(m)) == "null" {

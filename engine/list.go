@@ -197,7 +197,7 @@ func (l *lister) version(sg *seg, e *segment.Entry) {
 	}
 	l.current.live = false
 	l.result.Keys = append(l.result.Keys, KeyInfo{
-		Name: string(e.Key), Expiration: e.Expiration, Metadata: bytes.Clone(e.Metadata),
+		Name: string(e.Key), Expiration: e.Expiration, Metadata: cloneMetadata(e.Metadata),
 	})
 }
 

@@ -2,7 +2,7 @@ package engine
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 
 	"github.com/firnkv/firn/segment"
@@ -43,16 +43,18 @@ func (s *Store) PutReader(ctx context.Context, key string, r io.Reader, opts *Pu
 		return err
 	}
 	first := make([]byte, largeFrom)
-	n, err := io.ReadFull(r, first)
-	switch {
-	case err == nil:
-		return s.putLarge(ctx, &w[0], first, r)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-	default:
-		return err
+	n, err := readFull(r, first)
+	if err != nil && err != io.EOF {
+		return fmt.Errorf("read value: %w", err)
 	}
 	if err := s.opts.Limits.checkValue(int64(n)); err != nil {
 		return err
+	}
+	switch {
+	case err == nil:
+		return s.putLarge(ctx, &w[0], first, r)
+	case n == largeFrom:
+		return s.putLarge(ctx, &w[0], first, nil)
 	}
 	w[0].rec.Value, w[0].rec.Length = first[:n], int64(n)
 	return s.committer.commit(ctx, w[:])
