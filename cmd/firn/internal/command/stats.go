@@ -1,0 +1,103 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/firnkv/firn/cmd/firn/internal/wire"
+	"github.com/firnkv/firn/engine"
+	"github.com/spf13/cobra"
+)
+
+func newStats(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "stats",
+		Short: "Show what a namespace holds and what it costs",
+		Long: `stats shows the live pairs of a namespace, what they take on disk and in memory,
+garbage by its cause, and the segments. Live bytes are those of keys, metadata and
+values before compression.`,
+		Example: `  firn stats
+  firn stats --namespace sessions --json`,
+		Args: positional(nil),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.stats(cmd.Context())
+		},
+	}
+}
+
+func (a *app) stats(ctx context.Context) (err error) {
+	store, err := a.openRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer closing(store, &err)
+	st := store.Stats()
+	if a.json {
+		return a.printJSON(wire.SnakeCase(st))
+	}
+	return printStats(a.out, &st)
+}
+
+func printStats(w io.Writer, st *engine.Stats) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("live", "%d keys, %s", st.Keys, size(st.Bytes))
+	row("on disk", "%s%s", size(st.DiskBytes), times(st.SpaceAmplification, "live bytes"))
+	row("overwritten", "%s", count(st.Garbage.Overwritten))
+	row("deleted", "%s", count(st.Garbage.Deleted))
+	row("expired", "%s", count(st.Garbage.Expired))
+	row("tombstones", "%d", st.Tombstones)
+	row("index", "%s of memory", size(st.IndexBytes))
+	row("key lists", "%s of memory", size(st.KeyLogBytes))
+	row("cache", "%s of memory, %d hits, %d misses", size(st.CacheBytes), st.CacheHits, st.CacheMisses)
+	if st.WrittenBytes > 0 {
+		row("written", "%s%s", size(st.LogBytes), times(st.WriteAmplification, "bytes put"))
+	}
+	if st.CutBytes > 0 {
+		row("torn tail", "%s, not acknowledged", size(st.CutBytes))
+	}
+	row("segments", "%d", len(st.Segments))
+	if err := t.Flush(); err != nil || len(st.Segments) == 0 {
+		return err
+	}
+	fmt.Fprintln(w)
+	return printSegments(w, st.Segments)
+}
+
+func printSegments(w io.Writer, segments []engine.SegmentStats) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "segment\tkind\tstate\tputs\tdeletes\tgarbage\tfile\ton disk\t")
+	for _, s := range segments {
+		g := s.Garbage
+		garbage := g.Overwritten.Records + g.Deleted.Records + g.Expired.Records
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t\n",
+			s.ID, s.Kind, s.State, s.Puts.Records, s.Tombstones, garbage, size(s.FileBytes), size(s.DiskBytes))
+	}
+	return t.Flush()
+}
+
+func count(c engine.Count) string { return fmt.Sprintf("%d records, %s", c.Records, size(c.Bytes)) }
+
+func times(ratio float64, of string) string {
+	if ratio == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %.2f times the %s", ratio, of)
+}
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	units := "kMGTPE"
+	x := float64(n) / 1000
+	for x >= 999.95 && len(units) > 1 {
+		x, units = x/1000, units[1:]
+	}
+	return fmt.Sprintf("%.1f %cB", x, units[0])
+}
