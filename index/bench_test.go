@@ -248,7 +248,7 @@ func measureMemory(b *testing.B, n, length int) {
 }
 
 // resident returns the memory of the process in bytes, without garbage.
-func resident(b *testing.B) int64 {
+func resident(b testing.TB) int64 {
 	runtime.GC()
 	debug.FreeOSMemory()
 	status, err := os.ReadFile("/proc/self/status")

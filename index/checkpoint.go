@@ -33,7 +33,7 @@ func (l layout) packed(count int) int {
 const padding = 8
 
 // AppendShard appends the entries of a shard to dst for LoadShard to read: 16 to 18 bytes each in a store of ten million
-// keys. The shard is locked against changes meanwhile, at some 15 ns an entry.
+// keys. The shard is locked against changes meanwhile, at some 25 ns an entry.
 //
 // The format, which is part of the format of checkpoints (WARNING: readers of existing files depend on it):
 //

@@ -2,6 +2,7 @@ package index
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"maps"
@@ -113,17 +114,25 @@ func FuzzLoadShard(f *testing.F) {
 }
 
 func TestLoadErrors(t *testing.T) {
+	full := sampleShard(t, 3)
 	for name, data := range map[string][]byte{
 		"no data":            {},
 		"endless count":      bytes.Repeat([]byte{0xff}, 11),
 		"short header":       {1, 0, 0},
-		"wide field":         {1, 0, 17, 0, 0, 0, 0, 1},
+		"wide field":         append([]byte{1, 0, 17, 0, 0, 0, 0, 1}, make([]byte, 25)...),
 		"behind nothing":     {0, 0},
 		"too many entries":   {200, 1, 0, 0, 0, 0, 0, 0, 200, 1, 0, 0, 0, 0, 0, 0, 0, 0},
 		"2^63 entries":       append(bytes.Repeat([]byte{0x80}, 9), 1, 0, 0, 0, 0, 0, 0, 0),
 		"too many groups":    append([]byte{1, 24, 0, 0, 0, 0, 0}, make([]byte, 100)...),
 		"groups and count":   append([]byte{2, 0, 0, 0, 0, 0, 0, 1}, make([]byte, 100)...),
 		"least expiration 0": append([]byte{1, 0, 0, 0, 0, 0, 1, 0, 1}, make([]byte, 100)...),
+		"one hash twice":     append(append([]byte{2, 0, 0, 0, 0, 0, 0, 2}, bytes.Repeat([]byte{1}, 28)...), make([]byte, 8)...),
+		"none in groups":     append([]byte{1, 0, 0, 0, 0, 0, 0, 0}, make([]byte, 22)...),
+		"groups overflow":    append(append([]byte{1, 1, 0, 0, 0, 0, 0}, binary.AppendUvarint(nil, 1<<64-1)...), append([]byte{2}, make([]byte, 22)...)...),
+		"2^61 in a group":    overflow(),
+		"fewer in groups":    replaced(full, 7+5, 2),
+		"more in groups":     replaced(full, 7+5, 4),
+		"last free bits":     replaced(full, lastBits(full), full[lastBits(full)]|0x80),
 		"the free hash":      append(append([]byte{1, 0, 0, 0, 0, 0, 0, 1}, bytes.Repeat([]byte{255}, 14)...), make([]byte, 8)...),
 	} {
 		if tryLoad(t, data) {
@@ -142,6 +151,22 @@ func TestLoadErrors(t *testing.T) {
 		t.Fatalf("%d entries", x.Len())
 	}
 }
+
+// overflow is a shard whose number of entries makes the number of bits overflow.
+func overflow() []byte {
+	many := binary.AppendUvarint(nil, 1<<61)
+	data := append(bytes.Clone(many), 0, 0, 0, 0, 0, 0)
+	return append(append(data, many...), make([]byte, 100)...)
+}
+
+func replaced(data []byte, at int, by byte) []byte {
+	data = bytes.Clone(data)
+	data[at] = by
+	return data
+}
+
+// lastBits is where the last entry of sampleShard(3), whose size is the only wide one, ends.
+func lastBits(data []byte) int { return len(data) - 1 - padding - 1 }
 
 // TestAdopt leaves out entries and moves the others, as an owner does whose segments have changed.
 func TestAdopt(t *testing.T) {
@@ -174,8 +199,8 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestLoadForged loads entries that no hash function gives. They must neither take much memory nor get lost.
-func TestLoadForged(t *testing.T) {
+// TestForged holds entries whose hashes no hash function gives. They must neither take much memory nor get lost.
+func TestForged(t *testing.T) {
 	r := random(t)
 	for name, hi := range map[string]func(i int) uint64{
 		"equal":   func(int) uint64 { return 42 },
@@ -186,39 +211,42 @@ func TestLoadForged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, slots := range []int{64, regionSlots} {
-				x := newSmall(t, slots)
-				want := make(map[Hash]Entry)
-				n := 1 + r.IntN(max(effort(10_000), 1000))
-				for i := range n {
-					i = i * 7919 % n // Most n are not multiples of this prime.
-					h := Hash{hi(i), uint64(i) << 16}
-					want[h] = Entry{Location(i), int64(i), uint32(i % 2)}
-					x.Put(h, want[h])
+				for _, n := range []int{35, 50, 300, 1 + r.IntN(max(effort(10_000), 1000))} {
+					forge(t, slots, n, hi)
 				}
-				if !maps.Equal(check(t, x), want) {
-					t.Fatal("content differs")
-				}
-				y := newSmall(t, slots)
-				if err := y.LoadShard(0, x.AppendShard(nil, 0), unchanged); err != nil {
-					t.Fatal(err)
-				}
-				if !maps.Equal(check(t, y), want) {
-					t.Fatal("loaded content differs")
-				}
-				for _, i := range []*Index{x, y} {
-					if i.Memory() > int64(n)*150+8192 {
-						t.Fatalf("%d bytes of memory", i.Memory())
-					}
-				}
-				for h, e := range want {
-					if got, ok := y.Delete(h); !ok || got != e {
-						t.Fatalf("%x: %+v, want %+v", h, got, e)
-					}
-				}
-				check(t, y)
 			}
 		})
 	}
+}
+
+// forge puts n entries, loads them, and takes them out again.
+func forge(t *testing.T, slots, n int, hi func(int) uint64) {
+	t.Helper()
+	x, y := newSmall(t, slots), newSmall(t, slots)
+	want := make(map[Hash]Entry)
+	for i := range n {
+		i = i * 7919 % n // In no order, as 7919 is a prime.
+		h := Hash{hi(i), uint64(i) << 16}
+		want[h] = Entry{Location(i), int64(i), uint32(i % 2)}
+		x.Put(h, want[h])
+	}
+	if err := y.LoadShard(0, x.AppendShard(nil, 0), unchanged); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []*Index{x, y} {
+		if !maps.Equal(check(t, i), want) {
+			t.Fatal("content differs")
+		}
+		if i.Memory() > int64(n)*150+8192 {
+			t.Fatalf("%d bytes of memory for %d entries", i.Memory(), n)
+		}
+	}
+	for h, e := range want {
+		if got, ok := y.Delete(h); !ok || got != e {
+			t.Fatalf("%x: %+v, want %+v", h, got, e)
+		}
+	}
+	check(t, y)
 }
 
 func TestLocation(t *testing.T) {

@@ -181,6 +181,12 @@ func TestClose(t *testing.T) {
 	if err := x.LoadShard(0, []byte{0}, unchanged); err != nil {
 		t.Fatal(err)
 	}
+	unused := New()
+	unused.Close()
+	unused.Put(Hash{}, Entry{})
+	if unused.Len() != 0 || unused.Memory() != 0 {
+		t.Fatal("a closed index took an entry")
+	}
 	y := newSmall(t, 64)
 	y.Put(Hash{}, Entry{})
 	if err := x.LoadShard(0, y.AppendShard(nil, 0), unchanged); err == nil {

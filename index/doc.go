@@ -20,11 +20,12 @@
 // ends at the first greater one, and a key that is absent costs what a present one costs. Tables are 0.88 to 0.93 full,
 // less below 2,000 entries. They grow by one page of 4 KiB at a time inside a region of address space reserved for
 // their full size, so growing leaves no garbage behind; a full table splits in two. A shard finds the table by the
-// leading bits of the fingerprint (extendible hashing). The longest pause is thus the rebuild of one table, some 20 µs.
+// leading bits of the fingerprint (extendible hashing). The longest pause is thus the rebuild of one table, some 60 µs.
 // At ten million keys the process spends 24 to 25 bytes a key.
 //
-// Tables that hold a record which expires carry a second column of 4 bytes a slot. Sizes that do not fit 14 bits stand
-// in a map of the shard, at some 40 bytes for such a record, which is itself at least 16 KiB large.
+// Tables that hold a record which expires carry a second column of 4 bytes a slot: 29 to 31 bytes a key then. Sizes
+// that do not fit 14 bits stand in a map of the shard, at some 65 bytes for such a record, which is itself at least
+// 16 KiB large.
 //
 // Tables below one page are ordinary Go memory and everything is made when first needed, so a store of one key costs
 // some 3 KiB. The regions are mapped memory which the garbage collector does not see; Index.Close gives it back.

@@ -11,7 +11,7 @@ import (
 // with every saved entry, in the order of their hashes; adopt returns the entry's present location, or false to leave
 // the entry out. So adopt is also the place to sum up what is in each segment.
 //
-// Different shards can be loaded concurrently. The shard is locked meanwhile, at 15 to 20 ns an entry, so adopt must not
+// Different shards can be loaded concurrently. The shard is locked meanwhile, at some 40 ns an entry, so adopt must not
 // use it. Data of any content gives entries or an error; it takes memory in proportion to the data's length. After an
 // error the shard is empty, though adopt was called. It panics if adopt returns a location wider than 50 bits.
 func (x *Index) LoadShard(shard int, data []byte, adopt func(Entry) (Location, bool)) error {

@@ -17,8 +17,9 @@ type sweeper struct {
 // Totals sums up the index at a second of Unix time. A time below the greatest one it was ever given counts as that
 // one. The result is exact at one instant during the call.
 //
-// A call costs about 30 ns. After a jump of the clock by more than half an hour, and the first time, it looks at every
-// entry of the tables that hold expirations, 2 ns each, one shard at a time.
+// A call costs some 20 ns, and the first one in a second its part of the sweep. After a jump of the clock by more than
+// half an hour, and the first time, it looks at every entry of the tables that hold expirations, at 2 to 4 ns each, one
+// shard at a time.
 func (x *Index) Totals(now int64) Totals {
 	now = min(now, math.MaxUint32) // All that expires has done so by then.
 	for {

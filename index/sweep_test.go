@@ -55,6 +55,29 @@ func TestSweepNewShard(t *testing.T) {
 	}
 }
 
+// TestSweepEdge asks for the first second that is not swept, in which an entry expires.
+func TestSweepEdge(t *testing.T) {
+	x := newSmall(t, regionSlots)
+	x.Totals(1000)
+	at := x.ledger.swept
+	x.Put(Hash{1, 1}, Entry{Size: 10, Expiration: uint32(at)})
+	if got, want := x.Totals(at), (Totals{1, 10, 1, 10}); got != want {
+		t.Fatalf("%+v, want %+v", got, want)
+	}
+}
+
+// TestSweepYears sweeps years at once. Their seconds must not be counted one by one, not even on the way.
+func TestSweepYears(t *testing.T) {
+	x := newSmall(t, regionSlots)
+	for i := range 20_000 {
+		x.Put(numbered(i), Entry{Expiration: uint32(1 + i*5000)})
+	}
+	x.sweepAll(1e8)
+	if n := len(x.ledger.ahead); n > window {
+		t.Fatalf("%d seconds are counted one by one", n)
+	}
+}
+
 func TestTotalsExtremes(t *testing.T) {
 	x := newSmall(t, regionSlots)
 	x.Put(Hash{1, 1}, Entry{Size: 3, Expiration: 1<<32 - 1})
