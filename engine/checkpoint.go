@@ -199,6 +199,9 @@ func (s *Store) loadCheckpoint() (*position, error) {
 		return nil, nil
 	}
 	for sg, counts := range cp.counts {
+		if sg.kind == segment.Log && sg.id > cp.at.segment {
+			continue // it was empty; what it holds now is counted elsewhere
+		}
 		sg.counts.puts.set(counts.puts)
 		sg.counts.overwritten.set(counts.overwritten)
 		sg.counts.deleted.set(counts.deleted)

@@ -32,7 +32,7 @@ type committer struct {
 	room    sync.Cond // with mu: frames have been written, or the store failed
 	seq     uint64    // last one given out
 	log     *seg      // where new frames go
-	next    *seg      // where the log goes on, if it has been made ahead
+	next    []*seg    // where the log goes on, by id, as far as made ahead
 	making  bool      // the background is making next
 	cur     *frame    // being filled; the last of queue, or nil
 	queue   []*frame  // not yet taken by who writes
@@ -46,10 +46,16 @@ type committer struct {
 	stalled error // why the flusher cannot write at the moment
 	compute sync.WaitGroup
 
+	// publishing is held by who makes a written group visible. It is taken
+	// before disk is given up, so that groups become visible in the order of
+	// the log while the next one is already being written.
+	publishing sync.Mutex
+
 	// disk is held by who writes to the log.
 	disk      sync.Mutex
-	active    *seg // the log segment that is written to
-	allocated int64
+	active    *seg  // the log segment that is written to
+	allocated int64 // active has disk space up to here
+	zeroed    int64 // and zeros were written up to here
 	durable   int64 // active is on disk up to here
 	dirty     bool  // there is more in the file than on disk
 	broken    error // a sync failed: what is on disk is not known
@@ -246,11 +252,11 @@ func (c *committer) reserve(writes []write) error {
 		switch {
 		case c.failed != nil:
 			return c.failed
-		case c.next != nil:
+		case len(c.next) > 0:
 			if c.cur != nil {
 				c.closeCurrent()
 			}
-			c.log, c.next, c.ahead = c.next, nil, 0
+			c.log, c.next, c.ahead = c.next[0], c.next[1:], 0
 			return nil
 		case c.making:
 			c.room.Wait()
@@ -259,7 +265,7 @@ func (c *committer) reserve(writes []write) error {
 			if err != nil {
 				return c.failIfSync(c.s.diskError(err))
 			}
-			c.next = next
+			c.next = append(c.next, next)
 		}
 	}
 	return nil
@@ -327,11 +333,14 @@ func (c *committer) lead(g *group) {
 	frames, last := c.take()
 	c.mu.Unlock()
 	if last != nil {
-		last.compress(c.comp)
+		last.store() // compressing 14 KiB takes about as long as syncing it
 	}
-	c.write(frames)
+	from, to := c.write(frames)
 	c.metrics.groups.Add(1)
+	c.publishing.Lock()
 	c.disk.Unlock()
+	c.publishAll(frames[from:to])
+	c.publishing.Unlock()
 	close(g.done)
 	c.prepareNext()
 	c.mu.Lock()
@@ -351,33 +360,38 @@ func (c *committer) finish(frames []*frame) {
 	c.room.Broadcast()
 }
 
-// write appends the frames to the log in order, makes them durable if the mode
-// wants that, and visible. It returns how many of them that worked for; the error
-// is noted in the others. It never parts the frames of a commit.
-func (c *committer) write(frames []*frame) (n int) {
-	for n < len(frames) {
-		// Before the log goes on in the next segment, all records of the
-		// one before have to be among its keys: sealing may begin.
-		run := sameSegment(frames[n:])
+// write appends the frames to the log in order, and makes them durable if the mode
+// wants that. It returns which of them it leaves to the caller to publish; those
+// before have been published, and those behind have the error noted. It never
+// parts the frames of a commit. disk is held.
+func (c *committer) write(frames []*frame) (from, to int) {
+	for to < len(frames) {
+		if to > from {
+			// Before the log goes on in the next segment, all records
+			// of the one before have to be among its keys: sealing may
+			// begin.
+			c.publishing.Lock()
+			c.publishAll(frames[from:to])
+			c.publishing.Unlock()
+			from = to
+		}
+		run := sameSegment(frames[to:])
 		done, err := c.writeRun(run)
 		if !c.async {
 			if syncErr := c.syncLog(); syncErr != nil {
 				done, err = 0, syncErr
 			}
 		}
-		for _, f := range run[:done] {
-			c.publish(f)
-		}
-		n += done
+		to += done
 		if err != nil {
 			err = c.s.diskError(err)
-			for _, f := range frames[n:] {
+			for _, f := range frames[to:] {
 				f.err = err
 			}
-			return n
+			break
 		}
 	}
-	return n
+	return from, to
 }
 
 func sameSegment(frames []*frame) []*frame {
@@ -429,6 +443,9 @@ func (c *committer) flushBuf() error {
 	if err := c.allocate(end + int64(len(buf))); err != nil {
 		return err
 	}
+	if err := c.zeroAhead(end, len(buf)); err != nil {
+		return err
+	}
 	if _, err := c.active.file.WriteAt(buf, end); err != nil {
 		if cutErr := c.cutBack(end); cutErr != nil {
 			c.broken = c.fail(fmt.Errorf("cut %s back after a failed write: %w", c.active.name(), cutErr))
@@ -445,7 +462,7 @@ func (c *committer) cutBack(end int64) error {
 	if err := c.active.file.Truncate(end); err != nil {
 		return err
 	}
-	c.allocated = end
+	c.allocated, c.zeroed = end, 0
 	return c.active.file.SyncData()
 }
 
@@ -472,6 +489,32 @@ func (c *committer) allocate(end int64) error {
 		return fmt.Errorf("preallocate %s: %w", c.active.name(), err)
 	}
 	c.allocated = target
+	return nil
+}
+
+const (
+	zeroStep  = 256 << 10
+	zeroAfter = 16 // syncs: a command that puts one pair does without
+)
+
+// zeroBytes is what zeroAhead writes.
+var zeroBytes [zeroStep]byte
+
+// zeroAhead writes zeros where the next commits are going to be. To ext4, space
+// that was allocated but never written is metadata that each commit would have to
+// change: syncing 14 KiB takes 200 µs there, and 115 µs over zeros, with 400 µs
+// for every 256 KiB of them.
+func (c *committer) zeroAhead(end int64, n int) error {
+	if c.async || n > zeroStep/4 || end+int64(n) <= c.zeroed || c.metrics.syncs.Load() < zeroAfter {
+		return nil
+	}
+	from := max(end, c.zeroed)
+	to := min(from+zeroStep, c.allocated)
+	if _, err := c.active.file.WriteAt(zeroBytes[:to-from], from); err != nil {
+		return fmt.Errorf("write %s at %d: %w", c.active.name(), from, err)
+	}
+	c.dirty = true
+	c.zeroed = to
 	return nil
 }
 
@@ -503,6 +546,7 @@ func (c *committer) roll(next *seg) error {
 	if err := c.syncLog(); err != nil {
 		return err
 	}
+	c.awaitPublished()
 	old := c.active
 	if err := c.s.freeze(old, old.end.Load()); err != nil {
 		c.mu.Lock()
@@ -510,17 +554,29 @@ func (c *committer) roll(next *seg) error {
 		return c.failIfSync(err)
 	}
 	c.active, c.durable = next, segment.HeaderSize
-	c.allocated = next.allocated
+	c.allocated, c.zeroed = next.allocated, 0
 	return nil
 }
 
-// publish makes the records of a written frame visible at their place in the
-// log. disk is held.
-func (c *committer) publish(f *frame) {
-	if c.async {
-		c.settle(f)
-		return
+// publishAll makes the records of written frames visible at their place in the
+// log. publishing is held.
+func (c *committer) publishAll(frames []*frame) {
+	for _, f := range frames {
+		if c.async {
+			c.settle(f)
+		} else {
+			c.publish(f)
+		}
 	}
+}
+
+// awaitPublished returns when the groups written so far are visible.
+func (c *committer) awaitPublished() {
+	c.publishing.Lock()
+	defer c.publishing.Unlock()
+}
+
+func (c *committer) publish(f *frame) {
 	c.eachRecord(f, func(i int, fr *frameRecord, rec *segment.Record) {
 		loc := fr.at
 		if loc == 0 {
@@ -603,7 +659,7 @@ func (c *committer) lookup(loc index.Location) *frame {
 // prepareNext has the next log segment made before it is needed.
 func (c *committer) prepareNext() {
 	c.mu.Lock()
-	wanted := c.next == nil && c.failed == nil && c.log.end.Load() > c.s.opts.SegmentBytes/2
+	wanted := len(c.next) == 0 && c.failed == nil && c.log.end.Load() > c.s.opts.SegmentBytes/2
 	c.mu.Unlock()
 	if wanted {
 		c.s.background.wake()
@@ -613,7 +669,7 @@ func (c *committer) prepareNext() {
 // offer hands a new log segment to the committer, which refuses it if it has one.
 func (c *committer) offer(make func() (*seg, error)) error {
 	c.mu.Lock()
-	wanted := c.next == nil && c.failed == nil && c.log.end.Load() > c.s.opts.SegmentBytes/2
+	wanted := len(c.next) == 0 && c.failed == nil && c.log.end.Load() > c.s.opts.SegmentBytes/2
 	c.making = wanted
 	c.mu.Unlock()
 	if !wanted {
@@ -627,7 +683,7 @@ func (c *committer) offer(make func() (*seg, error)) error {
 	if err != nil {
 		return err
 	}
-	c.next = sg
+	c.next = append(c.next, sg)
 	return nil
 }
 
@@ -640,7 +696,7 @@ func (c *committer) fail(err error) error {
 }
 
 func (c *committer) failLocked(err error) error {
-	if c.failed == nil {
+	if c.failed == nil || c.failed == ErrClosed {
 		c.failed = fmt.Errorf("%w after an error: %w", ErrReadOnly, err)
 		c.s.log.Error("store turned read-only; open it again to recover", "dir", c.s.dir, "error", err)
 		c.room.Broadcast()

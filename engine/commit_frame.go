@@ -102,11 +102,17 @@ var compressBuffers = sync.Pool{New: func() any { return new([]byte) }}
 // compress makes the payload ready.
 func (f *frame) compress(comp *segment.Compressor) {
 	if len(f.raw) < compressFrom {
-		f.payload = f.raw
-	} else {
-		f.buf = compressBuffers.Get().(*[]byte)
-		f.payload, *f.buf, f.codec = comp.Compress(*f.buf, f.raw)
+		f.store()
+		return
 	}
+	f.buf = compressBuffers.Get().(*[]byte)
+	f.payload, *f.buf, f.codec = comp.Compress(*f.buf, f.raw)
+	close(f.ready)
+}
+
+// store makes the payload ready as it is.
+func (f *frame) store() {
+	f.payload = f.raw
 	close(f.ready)
 }
 

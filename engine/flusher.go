@@ -74,6 +74,14 @@ func (c *committer) flush(all bool) (left bool) {
 	return c.flushLocked(all)
 }
 
+// flushAll writes everything that was acknowledged before, or returns why not.
+func (c *committer) flushAll() error {
+	c.flush(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stalled
+}
+
 func (c *committer) flushLocked(all bool) (left bool) {
 	c.mu.Lock()
 	var frames []*frame
@@ -92,7 +100,10 @@ func (c *committer) flushLocked(all bool) (left bool) {
 	if len(frames) == 0 {
 		return left
 	}
-	n := c.write(frames)
+	from, n := c.write(frames)
+	c.publishing.Lock()
+	c.publishAll(frames[from:n])
+	c.publishing.Unlock()
 	c.prepareNext()
 	c.mu.Lock()
 	defer c.mu.Unlock()

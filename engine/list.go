@@ -36,7 +36,10 @@ func (s *Store) List(ctx context.Context, opts ListOptions) (*ListPage, error) {
 		return nil, err
 	}
 	if s.committer.async {
-		s.committer.flush(true) // what was put before has to be in a segment
+		// What was put before has to be in a segment.
+		if err := s.committer.flushAll(); err != nil {
+			return nil, err
+		}
 	}
 	segs := s.acquireAll()
 	defer releaseAll(segs)

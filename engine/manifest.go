@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -57,6 +58,7 @@ type manifest struct {
 	salt  uint64
 	off   int64 // end of the last edit
 	space int64 // up to here the file is preallocated
+	torn  bool  // when it was opened, there was something behind the last edit
 	state manifestState
 }
 
@@ -85,7 +87,11 @@ func openManifest(fsys vfs.FS, dir string, readOnly bool) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.read(file); err != nil {
+	last, err := m.read(file)
+	if err == nil && !readOnly {
+		err = m.secure(file, last)
+	}
+	if err != nil {
 		_ = file.Close()
 		return nil, err
 	}
@@ -96,20 +102,39 @@ func openManifest(fsys vfs.FS, dir string, readOnly bool) (*manifest, error) {
 	return m, nil
 }
 
-func (m *manifest) read(file vfs.File) error {
+// secure makes sure that the last edit and the name of the file are on disk:
+// the process that wrote them may have been killed before its sync, or its sync
+// may have failed, after which the system takes pages for written that are not.
+// So the edit is written again. The edits before it were on disk when it was
+// written.
+func (m *manifest) secure(file vfs.File, last []byte) error {
+	if _, err := file.WriteAt(last, m.off-int64(len(last))); err != nil {
+		return fmt.Errorf("write %s: %w", manifestName, err)
+	}
+	if err := file.SyncData(); err != nil {
+		return &syncError{file: manifestName, err: err}
+	}
+	if err := m.fs.SyncDir(m.dir); err != nil {
+		return &syncError{file: m.dir, err: err}
+	}
+	return nil
+}
+
+// read returns the bytes of the last edit.
+func (m *manifest) read(file vfs.File) (last []byte, err error) {
 	size, err := file.Size()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if size > maxManifest {
-		return manifestCorrupt(0, fmt.Sprintf("%d bytes are too many", size))
+		return nil, manifestCorrupt(0, fmt.Sprintf("%d bytes are too many", size))
 	}
-	b := make([]byte, size)
-	if _, err := file.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
-		return err
+	b := make([]byte, (size+7)&^7)
+	if _, err := file.ReadAt(b[:size], 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
 	}
 	if err := m.decodeHeader(b); err != nil {
-		return err
+		return nil, err
 	}
 	m.space = size
 	return m.replay(b)
@@ -137,8 +162,8 @@ func (m *manifest) decodeHeader(b []byte) error {
 
 // replay applies the edits in b, the whole file. The last one may be torn: it
 // was never acknowledged. One that does not verify although a later one does is
-// damage.
-func (m *manifest) replay(b []byte) error {
+// damage. It returns the bytes of the last valid one.
+func (m *manifest) replay(b []byte) (last []byte, err error) {
 	off := manifestHeader
 	for {
 		payload, n := m.edit(b, off)
@@ -146,20 +171,25 @@ func (m *manifest) replay(b []byte) error {
 			break
 		}
 		if err := m.state.apply(payload); err != nil {
-			return manifestCorrupt(int64(off), err.Error())
+			return nil, manifestCorrupt(int64(off), err.Error())
 		}
+		if off == manifestHeader && int64(len(b)) < manifestSize(off+n) {
+			return nil, manifestCorrupt(int64(len(b)), "file cut short")
+		}
+		last = b[off : off+n]
 		off += n
 	}
 	if off == manifestHeader {
-		return manifestCorrupt(manifestHeader, "no edit")
+		return nil, manifestCorrupt(manifestHeader, "no edit")
 	}
 	m.off = int64(off)
+	m.torn = len(bytes.Trim(b[off:], "\x00")) > 0
 	for ; off < len(b); off += 8 {
 		if payload, _ := m.edit(b, off); payload != nil {
-			return manifestCorrupt(m.off, "no valid edit, but there are later ones")
+			return nil, manifestCorrupt(m.off, "no valid edit, but there are later ones")
 		}
 	}
-	return nil
+	return last, nil
 }
 
 // edit returns the payload of the edit at off and the bytes that the edit
@@ -237,11 +267,16 @@ func (m *manifest) rewrite(state manifestState) error {
 	return nil
 }
 
+// manifestSize returns the size of a file that starts with n bytes of header and
+// first edit. It is synced before the file gets its name, so one that is smaller
+// has lost edits.
+func manifestSize(n int) int64 { return max(manifestSpace, int64(4*n)) }
+
 func (m *manifest) replaceWith(file vfs.File, tmp string, state manifestState) error {
 	salt := randomUint64()
 	b := m.appendHeader(nil, salt)
 	b = appendEdit(b, salt, manifestHeader, state.snapshot())
-	space := max(manifestSpace, int64(4*len(b)))
+	space := manifestSize(len(b))
 	if err := file.Preallocate(0, space); err != nil {
 		return err
 	}

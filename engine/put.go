@@ -102,8 +102,11 @@ func (s *Store) Write(ctx context.Context, b *Batch) error {
 		return err
 	}
 	writes, err := s.prepareBatch(b)
-	if err != nil || len(writes) == 0 {
+	if err != nil {
 		return err
+	}
+	if len(writes) == 0 {
+		return s.committer.check()
 	}
 	for i := range writes {
 		w := &writes[i]

@@ -457,7 +457,7 @@ func (s *Store) continueLog(logs []*seg, tail *logTail) error {
 	c.begin(tail.sg, tail.end)
 	for _, sg := range logs {
 		if sg.id > tail.sg.id {
-			c.next = sg
+			c.next = append(c.next, sg)
 			sg.incarnation = max(sg.incarnation, 1)
 		}
 	}

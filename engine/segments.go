@@ -240,7 +240,13 @@ func (s *Store) createSegment(kind segment.Kind, space int64) (*seg, error) {
 		_ = s.fs.Remove(name) // or the next open does
 		return nil, err
 	}
-	return sg, nil
+	if err := s.manifest.commit(edit(nil).add(info.id, info.kind, info.salt)); err != nil {
+		// The next open may find the edit, and then wants the segment.
+		_ = file.Truncate(segment.HeaderSize)
+		_ = file.Close()
+		return nil, err
+	}
+	return sg, s.segs.add(sg)
 }
 
 func (s *Store) initSegment(info *segmentInfo, file vfs.File, space int64) (*seg, error) {
@@ -263,8 +269,8 @@ func (s *Store) initSegment(info *segmentInfo, file vfs.File, space int64) (*seg
 	if err != nil {
 		return nil, err
 	}
-	if err := s.manifest.commit(edit(nil).add(info.id, info.kind, info.salt)); err != nil {
-		return nil, err
+	if info.kind == segment.Log {
+		sg.keys.Store(&keyLog{}) // before a listing sees it
 	}
-	return sg, s.segs.add(sg)
+	return sg, nil
 }

@@ -64,7 +64,7 @@ func Open(dir string, opts *Options) (*Store, error) {
 	s.clock.source = o.Clock
 	if err := s.open(); err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("open %s: %w", s.dir, err)
+		return nil, fmt.Errorf("open %s: %w", s.dir, s.diskError(err))
 	}
 	return s, nil
 }
@@ -109,7 +109,10 @@ func (s *Store) open() error {
 // openDir takes the lock, in a directory that it makes if needed.
 func (s *Store) openDir() error {
 	if !s.opts.ReadOnly {
-		if err := s.makeDir(); err != nil {
+		if err := s.fs.MkdirAll(s.dir); err != nil {
+			return err
+		}
+		if err := s.checkDir(); err != nil {
 			return err
 		}
 	}
@@ -128,30 +131,19 @@ func (s *Store) openDir() error {
 	return nil
 }
 
-// makeDir makes the directory and those above it that are missing, and makes
-// their names durable.
-func (s *Store) makeDir() error {
-	var missing []string
-	for dir := s.dir; ; dir = filepath.Dir(dir) {
-		_, err := s.fs.Stat(dir)
-		if err == nil || dir == filepath.Dir(dir) {
-			break
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		missing = append(missing, dir)
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	if err := s.fs.MkdirAll(s.dir); err != nil {
+// checkDir keeps the lock file out of a directory that holds something else.
+func (s *Store) checkDir() error {
+	names, err := s.fs.List(s.dir)
+	if err != nil {
 		return err
 	}
-	for _, dir := range missing {
-		if err := s.fs.SyncDir(filepath.Dir(dir)); err != nil {
-			return &syncError{file: filepath.Dir(dir), err: err}
+	for _, name := range names {
+		if name == lockName || name == manifestName || name == manifestTmpName {
+			return nil
 		}
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("%w: it has a file %s but no %s", ErrNotStore, names[0], manifestName)
 	}
 	return nil
 }
@@ -182,7 +174,22 @@ func (s *Store) create() (*manifest, error) {
 	if s.opts.ReadOnly {
 		return nil, fmt.Errorf("%w: it has no %s", ErrNotStore, manifestName)
 	}
+	if err := s.syncNames(); err != nil {
+		return nil, err
+	}
 	return createManifest(s.fs, s.dir)
+}
+
+// syncNames makes the names of the directory and of those above it durable. Who
+// made them may not have: a process that was killed in between, or the user.
+func (s *Store) syncNames() error {
+	for dir := s.dir; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		err := s.fs.SyncDir(filepath.Dir(dir))
+		if err != nil && !errors.Is(err, fs.ErrPermission) { // nothing to be done about that
+			return &syncError{file: filepath.Dir(dir), err: err}
+		}
+	}
+	return nil
 }
 
 // maxClockLag is how far, in seconds, the clock may be behind the store.
@@ -206,6 +213,7 @@ func (s *Store) sweepFiles() error {
 		return err
 	}
 	state := &s.manifest.state
+	var leftover []string
 	for _, name := range names {
 		var id uint64
 		isSegment := false
@@ -215,14 +223,48 @@ func (s *Store) sweepFiles() error {
 		switch {
 		case isSegment && id >= state.nextID:
 			return manifestCorrupt(s.manifest.off, fmt.Sprintf("it does not know of %s: it is not the newest", name))
-		case isSegment && state.segments[id] == nil, name == manifestTmpName, name == checkpointTmpName:
-			if s.opts.ReadOnly {
-				continue
-			}
-			if err := s.fs.Remove(filepath.Join(s.dir, name)); err != nil {
+		case isSegment && state.segments[id] == nil:
+			if err := s.checkUnlisted(id); err != nil {
 				return err
 			}
+			leftover = append(leftover, name)
+		case name == manifestTmpName, name == checkpointTmpName:
+			leftover = append(leftover, name)
 		}
+	}
+	if s.opts.ReadOnly {
+		return nil
+	}
+	for _, name := range leftover {
+		if err := s.fs.Remove(s.path(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkUnlisted tells a segment whose making a crash interrupted from one that
+// was listed by an edit that is damaged now. Both leave the last edit invalid.
+// But a log or value segment gets frames only when that edit is on disk.
+func (s *Store) checkUnlisted(id uint64) error {
+	if !s.manifest.torn || id != s.manifest.state.nextID-1 {
+		return nil
+	}
+	file, err := s.fs.Open(s.path(segmentName(id)))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	size, err := file.Size()
+	if err != nil {
+		return err
+	}
+	frames, err := hasBytes(&seg{id: id, file: file}, segment.HeaderSize, size)
+	if err != nil {
+		return err
+	}
+	if reader, err := segment.NewReader(file); frames && err == nil && reader.Header().Kind != segment.Packed {
+		return manifestCorrupt(s.manifest.off, fmt.Sprintf("no valid edit, but %s has frames", segmentName(id)))
 	}
 	return nil
 }
@@ -265,7 +307,7 @@ func (s *Store) close() error {
 	}
 	s.abandon()
 	if err != nil {
-		return fmt.Errorf("close %s: %w", s.dir, err)
+		return fmt.Errorf("close %s: %w", s.dir, s.diskError(err))
 	}
 	return nil
 }
@@ -288,8 +330,8 @@ func (s *Store) closeCleanly() error {
 	if err := s.writeCheckpoint(); err != nil {
 		s.log.Warn("no checkpoint; the next open takes longer", "dir", s.dir, "error", err)
 	}
-	if c.next != nil {
-		if err := c.next.file.Truncate(segment.HeaderSize); err != nil {
+	for _, sg := range c.next {
+		if err := sg.file.Truncate(segment.HeaderSize); err != nil {
 			return err
 		}
 	}
@@ -333,7 +375,6 @@ func (s *Store) createLog() (*seg, error) {
 	}
 	sg.allocated = minAllocation
 	sg.incarnation = 1
-	sg.keys.Store(&keyLog{})
 	return sg, nil
 }
 
