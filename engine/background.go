@@ -134,9 +134,10 @@ func (s *Store) writeFooter(w *segment.FrameWriter, keys *keyLog, end int64) (in
 		if !it.newest() {
 			continue
 		}
-		entry := *e
-		entry.Deletes = it.supersede(&totals)
-		if err := fw.Add(&entry); err != nil {
+		if it.more() {
+			e.Deletes = it.supersede(&totals)
+		}
+		if err := fw.Add(e); err != nil {
 			return 0, err
 		}
 	}
@@ -152,6 +153,11 @@ func (it *keyIterator) rewind() { it.next = 0 }
 // newest reports whether the current entry is the newest of its key.
 func (it *keyIterator) newest() bool {
 	return it.next < 2 || !bytes.Equal(refKey(it.blocks, it.run[it.next-2]), it.entry.Key)
+}
+
+// more reports whether there are older versions of the current key.
+func (it *keyIterator) more() bool {
+	return it.next < len(it.run) && bytes.Equal(refKey(it.blocks, it.run[it.next]), it.entry.Key)
 }
 
 // supersede counts the versions of the current key that are older than the

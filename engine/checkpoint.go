@@ -55,7 +55,7 @@ type checkpoint struct {
 	at      position
 	maxTime int64
 	maxSeq  uint64
-	slots   map[uint16]*seg // by slot when it was written
+	slots   []*seg // by slot when it was written
 	counts  map[*seg]checkpointCounts
 	parts   []int64 // lengths
 	size    int64
@@ -256,7 +256,7 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 	d := editDecoder{b: head}
 	cp.at = position{d.uvarint(), d.offset()}
 	cp.maxTime, cp.maxSeq = int64(d.uvarint()), d.uvarint()
-	cp.slots = map[uint16]*seg{}
+	cp.slots = make([]*seg, 1<<16)
 	cp.counts = map[*seg]checkpointCounts{}
 	for n := d.uvarint(); n > 0 && !d.bad; n-- {
 		id, slot := d.uvarint(), uint16(d.uvarint())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -37,14 +38,18 @@ type committer struct {
 	cur     *frame    // being filled; the last of queue, or nil
 	queue   []*frame  // not yet taken by who writes
 	group   *group    // of the writers of the queue, with SyncAlways
+	writers int       // of that group
+	before  int       // writers of the group before it
 	leaders int       // of groups that are not done
 	queued  int64     // bytes of closed frames not yet written
 	ahead   int64     // those of them that go to log
 	help    *frame    // closed, but nobody compresses it yet
 	frameID uint32
-	failed  error // why no more writes are taken, for good
-	stalled error // why the flusher cannot write at the moment
-	compute sync.WaitGroup
+
+	lastRecs int   // in the last full frame
+	failed   error // why no more writes are taken, for good
+	stalled  error // why the flusher cannot write at the moment
+	compute  sync.WaitGroup
 
 	// publishing is held by who makes a written group visible. It is taken
 	// before disk is given up, so that groups become visible in the order of
@@ -137,6 +142,9 @@ const (
 	// writeSize is how many bytes of frames are written at once.
 	writeSize = 1 << 20
 
+	// maxGather is how often a leader looks for more writers.
+	maxGather = 8
+
 	// maxLog is the size that no log segment exceeds; see pendingUnit.
 	maxLog = pendingUnit * 8
 )
@@ -166,6 +174,7 @@ func (c *committer) commit(ctx context.Context, writes []write) error {
 		return err
 	}
 	g := c.group
+	c.writers++
 	lead := !g.led
 	if lead {
 		g.led = true
@@ -287,7 +296,7 @@ func (c *committer) newFrame(need int) *frame {
 		return f
 	}
 	c.frameID++
-	f := newFrame(c.log, c.frameID, need)
+	f := newFrame(c.log, c.frameID, need, c.lastRecs)
 	if c.async {
 		c.pendingMu.Lock()
 		c.pending[f.id] = f
@@ -302,6 +311,7 @@ func (c *committer) newFrame(need int) *frame {
 func (c *committer) closeCurrent() {
 	f := c.cur
 	c.cur = nil
+	c.lastRecs = len(f.recs)
 	c.queued += int64(len(f.raw))
 	c.ahead += int64(len(f.raw))
 	if c.queued > maxQueued/2 {
@@ -329,7 +339,9 @@ func (c *committer) take() (frames []*frame, last *frame) {
 // lead writes the frames of the group and everybody's before it.
 func (c *committer) lead(g *group) {
 	c.disk.Lock()
+	c.gather()
 	c.mu.Lock()
+	c.before, c.writers = c.writers, 0
 	frames, last := c.take()
 	c.mu.Unlock()
 	if last != nil {
@@ -347,6 +359,23 @@ func (c *committer) lead(g *group) {
 	defer c.mu.Unlock()
 	c.finish(frames)
 	c.leaders--
+}
+
+// gather lets the writers of the group before, who were just woken, join this
+// one: otherwise two halves of the writers take turns, and each sync serves only
+// one of them. It stops when nobody comes any more.
+func (c *committer) gather() {
+	seen := -1
+	for range maxGather {
+		c.mu.Lock()
+		writers, before := c.writers, c.before
+		c.mu.Unlock()
+		if writers == seen || before <= 1 {
+			return
+		}
+		seen = writers
+		runtime.Gosched()
+	}
 }
 
 // finish accounts for frames that are no longer queued. mu is held.

@@ -63,9 +63,12 @@ func pendingLocation(f *frame, ordinal int) index.Location {
 	return index.MakeLocation(f.seg.slot, pendingUnit|f.id, uint8(ordinal))
 }
 
-func newFrame(sg *seg, id uint32, need int) *frame {
+// newFrame returns an empty frame for at least need bytes of records, and for recs
+// of them without growing.
+func newFrame(sg *seg, id uint32, need, recs int) *frame {
 	raw := make([]byte, 0, max(frameRaw, need))
-	return &frame{seg: sg, id: id % pendingUnit, raw: raw, mem: raw[:cap(raw)], ready: make(chan struct{})}
+	return &frame{seg: sg, id: id % pendingUnit, raw: raw, mem: raw[:cap(raw)],
+		recs: make([]frameRecord, 0, recs), ready: make(chan struct{})}
 }
 
 // reuse makes f ready for other records.

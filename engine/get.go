@@ -163,14 +163,20 @@ var errMoved = fmt.Errorf("%w: a record is not where the index says", ErrCorrupt
 const largeHint = 3 << 10
 
 // readHint returns how many bytes to read for a record of that size. The frames
-// of a packed segment hold one; those of a log segment are up to 16 KiB long, and
-// a second read costs little beside decoding one.
+// of a packed segment hold one.
 func readHint(sg *seg, size int64) int {
 	if sg.kind == segment.Value {
 		return largeHint
 	}
+	if sg.kind == segment.Log {
+		return logHint
+	}
 	return int(min(size, segment.MaxInline)) + 256
 }
+
+// logHint covers most frames of a log segment, 16 KiB compressed: reading more
+// than a frame has costs less than reading twice.
+const logHint = 8 << 10
 
 // checkKey makes sure that the record is that of the key: the last line against
 // giving out another key's value.
