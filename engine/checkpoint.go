@@ -264,7 +264,7 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 		for i := range v {
 			v[i] = int64(d.uvarint())
 		}
-		sg := s.segs.byID[id]
+		sg := s.segs.find(id)
 		if sg == nil {
 			return fmt.Errorf("it is of a time when there was %s", segmentName(id))
 		}
@@ -285,7 +285,7 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 // fitsCheckpoint checks that the checkpoint is of a place that the log has, and
 // that every segment since then is part of the log. Its parts end at end.
 func (s *Store) fitsCheckpoint(cp *checkpoint, end int64) error {
-	sg := s.segs.byID[cp.at.segment]
+	sg := s.segs.find(cp.at.segment)
 	if sg == nil || sg.kind != segment.Log || cp.at.offset < segment.HeaderSize || cp.at.offset%8 != 0 {
 		return errCheckpoint
 	}

@@ -341,11 +341,16 @@ func (c *committer) lead(g *group) {
 	c.disk.Lock()
 	c.gather()
 	c.mu.Lock()
-	c.before, c.writers = c.writers, 0
+	writers := c.writers
+	c.before, c.writers = writers, 0
 	frames, last := c.take()
 	c.mu.Unlock()
-	if last != nil {
+	switch {
+	case last == nil:
+	case writers > 1:
 		last.store() // compressing 14 KiB takes about as long as syncing it
+	default:
+		last.compress(c.comp)
 	}
 	from, to := c.write(frames)
 	c.metrics.groups.Add(1)

@@ -74,7 +74,7 @@ func (s *Store) locate(sg *seg, e *segment.Entry) (index.Location, *seg, error) 
 	if !e.HasPointer {
 		return index.MakeLocation(sg.slot, uint32(e.Offset/8), uint8(e.Ordinal)), sg, nil
 	}
-	v := s.segs.byID[e.Pointer.Segment]
+	v := s.segs.find(e.Pointer.Segment)
 	if v == nil {
 		return 0, nil, &CorruptError{File: sg.name(), Offset: e.Offset,
 			Reason: fmt.Sprintf("key %q is in %s, which does not exist", e.Key, segmentName(e.Pointer.Segment))}
@@ -93,7 +93,7 @@ func (s *Store) countSuperseded(sg *seg) error {
 	for _, group := range totals.Superseded {
 		home := sg
 		if group.Segment != 0 {
-			home = s.segs.byID[group.Segment]
+			home = s.segs.find(group.Segment)
 			if home == nil {
 				return &CorruptError{File: sg.name(), Reason: fmt.Sprintf("footer: %s does not exist", segmentName(group.Segment))}
 			}

@@ -230,7 +230,7 @@ func (s *Store) located(rec *segment.Record, sg *seg, off int64, ordinal int) (f
 	}
 	loc := index.MakeLocation(sg.slot, uint32(off/8), uint8(ordinal))
 	if rec.Pointer != nil {
-		v := s.segs.byID[rec.Pointer.Segment]
+		v := s.segs.find(rec.Pointer.Segment)
 		if v == nil {
 			return fr, 0, &CorruptError{File: sg.name(), Offset: off,
 				Reason: fmt.Sprintf("key %q is in %s, which does not exist", rec.Key, segmentName(rec.Pointer.Segment))}
@@ -401,7 +401,7 @@ func (s *Store) checkUnvouched(t *logTail) error {
 
 // readLarge reads all of a large value and drops it.
 func (s *Store) readLarge(p *segment.Pointer) error {
-	sg := s.segs.byID[p.Segment]
+	sg := s.segs.find(p.Segment)
 	if sg == nil {
 		return &CorruptError{File: segmentName(p.Segment), Reason: "does not exist"}
 	}
@@ -532,7 +532,7 @@ func rewrite(sg *seg, from, to int64) error {
 
 // rewriteLarge writes a large value again and syncs it.
 func (s *Store) rewriteLarge(p *segment.Pointer) error {
-	sg := s.segs.byID[p.Segment]
+	sg := s.segs.find(p.Segment)
 	var buf segment.Buffer
 	var rec segment.Record
 	frame, _, err := sg.reader.ReadFrame(p.Offset, largeHint, &buf)

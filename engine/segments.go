@@ -130,11 +130,10 @@ func (s *seg) release() {
 // changes are made by one at a time, with the store's state lock held.
 type segTable struct {
 	bySlot atomic.Pointer[[]*seg]
-	byID   map[uint64]*seg // guarded by the state lock
+	byID   sync.Map // from uint64 to *seg
 }
 
 func (t *segTable) init() {
-	t.byID = map[uint64]*seg{}
 	t.bySlot.Store(&[]*seg{nil}) // slot 0 stays free: location 0 means nothing to the index
 }
 
@@ -149,6 +148,13 @@ func (t *segTable) get(slot uint16) *seg {
 		return nil
 	}
 	return s
+}
+
+// find returns the segment with an id without a reference, or nil.
+func (t *segTable) find(id uint64) *seg {
+	s, _ := t.byID.Load(id)
+	sg, _ := s.(*seg)
+	return sg
 }
 
 // at returns the segment in a slot without a reference, for its counts.
@@ -167,7 +173,7 @@ func (t *segTable) add(s *seg) error {
 	s.slot = uint16(slot)
 	table[slot] = s
 	t.bySlot.Store(&table)
-	t.byID[s.id] = s
+	t.byID.Store(s.id, s)
 	return nil
 }
 

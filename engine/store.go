@@ -271,7 +271,7 @@ func (s *Store) checkUnlisted(id uint64) error {
 
 // abandon releases everything after a failed open.
 func (s *Store) abandon() {
-	if s.segs.byID != nil {
+	if s.segs.bySlot.Load() != nil {
 		for _, sg := range s.segs.all() {
 			sg.release()
 		}
@@ -325,7 +325,7 @@ func (s *Store) closeCleanly() error {
 	}
 	info := s.manifest.state.segments[c.active.id]
 	if info.end == end && size == end {
-		return nil // nothing was written
+		return s.closeUnwritten()
 	}
 	if err := s.writeCheckpoint(); err != nil {
 		s.log.Warn("no checkpoint; the next open takes longer", "dir", s.dir, "error", err)
@@ -345,6 +345,17 @@ func (s *Store) closeCleanly() error {
 	}
 	e := edit(nil).closed(c.active.id, end).reached(s.clock.now(), c.seq)
 	return s.manifest.commit(e)
+}
+
+// closeUnwritten is closeCleanly if nothing was written. The time is noted even so
+// if a pair may have expired since the last note: it must not come back if the
+// clock is set back.
+func (s *Store) closeUnwritten() error {
+	now := s.clock.now()
+	if now <= s.recovered.maxTime || s.index.Totals(now).ExpiredKeys == 0 {
+		return nil
+	}
+	return s.manifest.commit(edit(nil).reached(now, s.committer.seq))
 }
 
 // Sync makes everything that was acknowledged before durable. With SyncAlways
