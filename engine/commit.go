@@ -101,6 +101,29 @@ func (c *committer) check() error {
 	return c.failed
 }
 
+// fatal returns the error that made the store read-only, or nil. Those who wait
+// for their turn get it too.
+func (c *committer) fatal() error {
+	if err := c.check(); !errors.Is(err, ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// settled returns the last sequence number given out, and whether all writes up
+// to it are in the log and visible.
+func (c *committer) settled() (seq uint64, all bool) {
+	c.disk.Lock()
+	defer c.disk.Unlock()
+	if c.async {
+		c.flushLocked(true)
+	}
+	c.awaitPublished()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seq, len(c.queue) == 0
+}
+
 func (c *committer) lastSeq() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -269,6 +292,9 @@ func (c *committer) reserve(writes []write) error {
 			return nil
 		case c.making:
 			c.room.Wait()
+			if c.failed != nil {
+				return c.failed // also if there is room by now: Close does not wait for us
+			}
 		default:
 			next, err := c.s.createLog()
 			if err != nil {
@@ -399,6 +425,12 @@ func (c *committer) finish(frames []*frame) {
 // before have been published, and those behind have the error noted. It never
 // parts the frames of a commit. disk is held.
 func (c *committer) write(frames []*frame) (from, to int) {
+	if err := c.fatal(); err != nil {
+		for _, f := range frames {
+			f.err = err
+		}
+		return 0, 0
+	}
 	for to < len(frames) {
 		if to > from {
 			// Before the log goes on in the next segment, all records

@@ -51,7 +51,9 @@ func (f *flusher) run(every time.Duration) {
 				delay.Reset(flushDelay)
 			}
 		case <-delay.C:
-			f.c.flush(true)
+			if f.c.flush(true) {
+				delay.Reset(flushDelay) // the disk is full: room may come
+			}
 		case <-syncTick:
 			_ = f.c.syncAll() // the writers after it are told
 		}
@@ -67,7 +69,7 @@ func (f *flusher) halt() {
 }
 
 // flush writes the frames of the queue, without the last if that is not full
-// and all is not set. It reports whether it left one.
+// and all is not set. It reports whether there is more to write.
 func (c *committer) flush(all bool) (left bool) {
 	c.disk.Lock()
 	defer c.disk.Unlock()
@@ -116,6 +118,7 @@ func (c *committer) flushLocked(all bool) (left bool) {
 			f.err = nil
 		}
 		c.queue = append(frames[n:], c.queue...)
+		left = c.failed == nil
 	}
 	return left
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"maps"
 	"path/filepath"
@@ -347,5 +348,28 @@ func TestManifestEdits(t *testing.T) {
 		if err := state.apply(bad); err == nil && len(bad) > 0 {
 			t.Errorf("edit %x was accepted", []byte(bad))
 		}
+	}
+}
+
+// An edit that is damaged is told from a torn one by those behind it.
+func TestManifestDamagedEdit(t *testing.T) {
+	m, edits := sampleManifest()
+	off := int64(manifestHeader)
+	for i, e := range edits {
+		b := manifestFile(m, edits)
+		b[off+editHeader]++
+		disk := vfs.NewMem()
+		writeMem(t, disk, manifestName, b)
+		got, err := openManifest(disk, fuzzDir, true)
+		var c *CorruptError
+		switch {
+		case i < len(edits)-1:
+			if !errors.As(err, &c) || c.File != manifestName || c.Offset != off {
+				t.Errorf("edit %d damaged: %v; want the error to be at %d", i, err, off)
+			}
+		case err != nil || !got.torn || got.off != off:
+			t.Errorf("last edit damaged: %v", err)
+		}
+		off += int64(len(appendEdit(nil, m.salt, off, e)))
 	}
 }

@@ -30,7 +30,7 @@ type keyLog struct {
 	// Entries of frames before missing are not here: they were covered by
 	// the checkpoint when the store was opened. load fetches them.
 	missing int64
-	load    func(end int64) error
+	load    func(into *keyLog, end int64) error
 	loadMu  sync.Mutex
 }
 
@@ -108,11 +108,25 @@ func (k *keyLog) ensure() error {
 	if k.missing == 0 {
 		return nil
 	}
-	if err := k.load(k.missing); err != nil {
+	loaded := &keyLog{} // apart, or a load that fails half-way would count twice
+	if err := k.load(loaded, k.missing); err != nil {
 		return err
 	}
 	k.missing = 0
+	k.absorb(loaded)
 	return nil
+}
+
+// absorb takes over the entries of o, which is not used any more.
+func (k *keyLog) absorb(o *keyLog) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	base := keyRef(len(k.blocks) << keyBlockBits)
+	k.blocks = append(k.blocks, o.blocks...)
+	for _, ref := range o.fresh {
+		k.fresh = append(k.fresh, base+ref)
+	}
+	k.bytes += o.bytes
 }
 
 // sorted returns iterators over all entries, one a run. Together they give

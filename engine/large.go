@@ -28,9 +28,48 @@ type valueLog struct {
 	comp *segment.Compressor
 
 	mu       sync.Mutex
-	active   *seg  // nil before the first large value
-	reserved int64 // that the streams under way may still claim in active
+	idle     sync.Cond // with mu: writing went down to 0
+	open     []*seg    // that take large values, oldest first
+	writing  int       // writes and syncs under way
+	closed   bool
 	unsynced map[*seg]struct{}
+}
+
+func (v *valueLog) init(s *Store, comp *segment.Compressor) {
+	v.s, v.comp = s, comp
+	v.unsynced = map[*seg]struct{}{}
+	v.idle.L = &v.mu
+}
+
+// close refuses all that streams still want to write, and waits for what is being
+// written: whoever opens the store next writes to the same segments. It does not
+// wait for the readers that the streams come from.
+func (v *valueLog) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.closed = true
+	for v.writing > 0 {
+		v.idle.Wait()
+	}
+}
+
+// enter admits a write or a sync, which done ends.
+func (v *valueLog) enter() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return ErrClosed
+	}
+	v.writing++
+	return nil
+}
+
+func (v *valueLog) done() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.writing--; v.writing == 0 {
+		v.idle.Broadcast()
+	}
 }
 
 // valueStream is a large value being written.
@@ -54,17 +93,40 @@ func (v *valueLog) begin(limit int64) (*valueStream, error) {
 	need := limit + chunks*chunkOverhead + segment.MaxRaw // the last for the record
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.active == nil || v.active.end.Load() >= valueSegmentBytes ||
-		v.active.end.Load()+v.reserved+need > segment.MaxSize {
-		sg, err := v.s.createValues()
-		if err != nil {
-			return nil, v.s.diskError(err)
-		}
-		v.active, v.reserved = sg, 0
+	if v.closed {
+		return nil, ErrClosed
 	}
-	v.reserved += need
-	v.active.acquire() // the table holds one, so it cannot fail
-	return &valueStream{v: v, sg: v.active, reserved: need}, nil
+	sg, err := v.choose(need)
+	if err != nil {
+		return nil, v.s.syncFailed(v.s.diskError(err))
+	}
+	sg.reserved += need
+	sg.acquire() // the table holds one, so it cannot fail
+	return &valueStream{v: v, sg: sg, reserved: need}, nil
+}
+
+// choose returns a segment that has room for a stream. A segment that has not
+// room for one more because of the streams under way may have it again when they
+// turn out to be short.
+func (v *valueLog) choose(need int64) (*seg, error) {
+	open := v.open[:0]
+	for _, sg := range v.open {
+		if sg.end.Load() < valueSegmentBytes {
+			open = append(open, sg)
+		}
+	}
+	v.open = open
+	for _, sg := range v.open {
+		if sg.end.Load()+sg.reserved+need <= segment.MaxSize {
+			return sg, nil
+		}
+	}
+	sg, err := v.s.createValues()
+	if err != nil {
+		return nil, err
+	}
+	v.open = append(v.open, sg)
+	return sg, nil
 }
 
 // claim returns the place for the next n bytes of the stream.
@@ -81,9 +143,7 @@ func (st *valueStream) claim(n int64) int64 {
 func (st *valueStream) unreserve(n int64) {
 	n = min(n, st.reserved)
 	st.reserved -= n
-	if st.sg == st.v.active {
-		st.v.reserved -= n
-	}
+	st.sg.reserved -= n
 }
 
 // end gives back what the stream holds.
@@ -98,6 +158,10 @@ func (st *valueStream) writeFrame(t segment.FrameType, payload []byte) (segment.
 	stored, zbuf, codec := st.v.comp.Compress(st.zbuf, payload)
 	st.zbuf = zbuf
 	f := segment.Frame{Type: t, Codec: codec, Stored: len(stored), Raw: len(payload)}
+	if err := st.v.enter(); err != nil {
+		return segment.Chunk{}, err
+	}
+	defer st.v.done()
 	off := st.claim(f.Size())
 	st.fbuf = segment.AppendFrame(st.fbuf[:0], st.sg.salt, off, f, stored)
 	if _, err := st.sg.file.WriteAt(st.fbuf, off); err != nil {
@@ -137,8 +201,12 @@ func (st *valueStream) finish(w *write) error {
 	w.rec.Pointer = &segment.Pointer{Segment: st.sg.id, Offset: c.Offset}
 	w.at = index.MakeLocation(st.sg.slot, uint32(c.Offset/8), 0)
 	if !v.s.committer.async {
-		if err := st.sg.file.SyncData(); err != nil {
-			return v.s.committer.fail(&syncError{file: st.sg.name(), err: err})
+		if err := v.enter(); err != nil {
+			return err
+		}
+		defer v.done()
+		if err := st.sg.syncValues(); err != nil {
+			return v.s.committer.fail(err)
 		}
 		return nil
 	}
@@ -155,11 +223,25 @@ func (v *valueLog) sync() error {
 	v.unsynced = map[*seg]struct{}{}
 	v.mu.Unlock()
 	for sg := range unsynced {
-		if err := sg.file.SyncData(); err != nil {
-			return &syncError{file: sg.name(), err: err}
+		if err := sg.syncValues(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// syncValues makes a value segment durable. A failed sync is final: the system
+// reports it to one of those who sync the file, and the next would be told that
+// all is well.
+func (sg *seg) syncValues() error {
+	sg.syncMu.Lock()
+	defer sg.syncMu.Unlock()
+	if sg.syncErr == nil {
+		if err := sg.file.SyncData(); err != nil {
+			sg.syncErr = &syncError{file: sg.name(), err: err}
+		}
+	}
+	return sg.syncErr
 }
 
 // putLarge streams a value: first, and then what r gives. If r is nil, first is

@@ -60,6 +60,10 @@ type manifest struct {
 	space int64 // up to here the file is preallocated
 	torn  bool  // when it was opened, there was something behind the last edit
 	state manifestState
+
+	// broken is a failed sync. What the file says is not known after it, so
+	// no more edits are taken.
+	broken error
 }
 
 func (m *manifest) path() string { return filepath.Join(m.dir, manifestName) }
@@ -232,6 +236,18 @@ func appendEdit(dst []byte, salt uint64, off int64, payload []byte) []byte {
 // or may not be found by the next open; every edit is made so that both are
 // right. A failed sync comes back as errSync.
 func (m *manifest) commit(e edit) error {
+	if m.broken != nil {
+		return m.broken
+	}
+	err := m.append(e)
+	var failed *syncError
+	if errors.As(err, &failed) {
+		m.broken = err
+	}
+	return err
+}
+
+func (m *manifest) append(e edit) error {
 	b := appendEdit(nil, m.salt, m.off, e)
 	if m.off+int64(len(b)) > m.space {
 		next := m.state.clone()
@@ -261,7 +277,9 @@ func (m *manifest) rewrite(state manifestState) error {
 		return err
 	}
 	if err := m.replaceWith(file, tmp, state); err != nil {
-		_ = file.Close()
+		if m.file != file {
+			_ = file.Close()
+		}
 		return fmt.Errorf("rewrite %s: %w", manifestName, err)
 	}
 	return nil

@@ -105,7 +105,7 @@ func (s *Store) openValues(sg *seg) error {
 		return err
 	}
 	sg.end.Store(max(segment.HeaderSize, (size+7)&^7))
-	s.values.active = sg
+	s.values.open = append(s.values.open, sg)
 	return nil
 }
 
@@ -115,14 +115,12 @@ func (s *Store) openLog(sg *seg) error {
 		return err
 	}
 	sg.allocated = size
-	keys := &keyLog{}
-	keys.load = func(end int64) error {
+	sg.keys.Store(&keyLog{load: func(into *keyLog, end int64) error {
 		return s.eachRecord(sg, segment.HeaderSize, end, func(rec *segment.Record, off int64, ordinal int) error {
-			keys.add(rec, off, ordinal)
+			into.add(rec, off, ordinal)
 			return nil
 		})
-	}
-	sg.keys.Store(keys)
+	}})
 	return nil
 }
 
@@ -396,6 +394,9 @@ func (s *Store) checkUnvouched(t *logTail) error {
 			commit = scan.End()
 		}
 	}
+	if err := scan.Err(); err != nil {
+		return inFile(t.sg.name(), err)
+	}
 	return nil
 }
 
@@ -472,6 +473,13 @@ func (s *Store) continueLog(logs []*seg, tail *logTail) error {
 // written again, which makes them dirty, and synced.
 func (s *Store) secure(t *logTail) error {
 	if t.durable >= t.end && !t.torn {
+		if t.end == s.manifest.state.segments[t.sg.id].end {
+			return nil // closed cleanly
+		}
+		// A truncation after a failed write may not be on disk.
+		if err := t.sg.file.Sync(); err != nil {
+			return &syncError{file: t.sg.name(), err: err}
+		}
 		return nil
 	}
 	s.committer.seq += seqSkip

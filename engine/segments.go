@@ -29,6 +29,11 @@ type seg struct {
 	// Only the holder of the log's or the value log's write lock changes it.
 	end atomic.Int64
 
+	// Of a value segment.
+	reserved int64 // that streams under way may still claim; guarded by valueLog.mu
+	syncMu   sync.Mutex
+	syncErr  error // of a failed sync; guarded by syncMu
+
 	incarnation uint32 // of the frames that a log segment takes
 	allocated   int64  // disk space that it had when it was made or opened
 
@@ -160,12 +165,23 @@ func (t *segTable) find(id uint64) *seg {
 // at returns the segment in a slot without a reference, for its counts.
 func (t *segTable) at(slot uint16) *seg { return (*t.bySlot.Load())[slot] }
 
+// maxSegments is how many slots the index can tell apart, without slot 0.
+const maxSegments = 1<<16 - 1
+
+var errTooManySegments = fmt.Errorf("a store has at most %d segments", maxSegments)
+
+// room reports whether add has a slot for one more.
+func (t *segTable) room() bool {
+	table := *t.bySlot.Load()
+	return len(table) <= maxSegments || slices.Contains(table[1:], nil)
+}
+
 func (t *segTable) add(s *seg) error {
 	table := slices.Clone(*t.bySlot.Load())
 	slot := 1 + slices.Index(table[1:], nil)
 	if slot == 0 {
-		if len(table) > 1<<16-1 {
-			return fmt.Errorf("a store has at most %d segments", 1<<16-1)
+		if len(table) > maxSegments {
+			return errTooManySegments
 		}
 		slot = len(table)
 		table = append(table, nil)
@@ -231,6 +247,9 @@ func (s *Store) newSeg(info *segmentInfo, file vfs.File) (*seg, error) {
 // The id is reserved first. A crash in between leaves a file below the next id
 // that is not listed, which the next open removes.
 func (s *Store) createSegment(kind segment.Kind, space int64) (*seg, error) {
+	if !s.segs.room() {
+		return nil, errTooManySegments
+	}
 	info := &segmentInfo{id: s.manifest.state.nextID, kind: kind, salt: randomUint64()}
 	if err := s.manifest.commit(edit(nil).next(info.id + 1)); err != nil {
 		return nil, err

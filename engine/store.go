@@ -91,7 +91,7 @@ func (s *Store) open() error {
 		return err
 	}
 	s.committer.init(s, comp)
-	s.values = valueLog{s: s, comp: comp, unsynced: map[*seg]struct{}{}}
+	s.values.init(s, comp)
 	if err := s.recover(); err != nil {
 		return err
 	}
@@ -288,8 +288,9 @@ func (s *Store) abandon() {
 }
 
 // Close makes everything that was acknowledged durable, whatever the mode, and
-// closes the store. Writes under way are completed. Streams of large values that
-// are being read stay readable. It is safe to call it more than once.
+// closes the store. Writes under way are completed, but for values that are still
+// being streamed in: these are given up with [ErrClosed]. Values that are being
+// streamed out stay readable. It is safe to call it more than once.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() { s.closeErr = s.close() })
 	return s.closeErr
@@ -299,6 +300,7 @@ func (s *Store) close() error {
 	s.closed.Store(true)
 	var err error
 	if !s.opts.ReadOnly {
+		s.values.close()
 		err = s.committer.drain()
 		s.background.halt()
 		if err == nil {

@@ -32,10 +32,8 @@ func (s *Store) Verify(ctx context.Context, progress func(done, total int64)) (*
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
-	if s.committer.async {
-		s.committer.flush(true)
-	}
 	v := &verifier{s: s, ctx: ctx, progress: progress, report: &VerifyReport{}}
+	v.seq, v.quiet = s.committer.settled()
 	v.segs = s.acquireAll()
 	defer releaseAll(v.segs)
 	for _, sg := range v.segs {
@@ -61,6 +59,11 @@ type verifier struct {
 	segs     []*seg
 	total    int64
 	before   int64 // bytes of the segments that are done
+
+	// seq was the last sequence number at the beginning. If quiet is set, all
+	// writes up to it were in the log and visible.
+	seq   uint64
+	quiet bool
 }
 
 // end returns how far a segment is checked.
@@ -98,7 +101,11 @@ func (v *verifier) failed(file string, err error) error {
 // segment that belong to live pairs are read through the index: what lies
 // between them may be what an interrupted stream left.
 func (v *verifier) segment(sg *seg) error {
-	end := v.end(sg)
+	part := sg.sealed.Load() // or not, if it is being sealed right now
+	end := sg.end.Load()
+	if part != nil {
+		end = part.size
+	}
 	defer func() { v.before += end }()
 	if _, err := segment.NewReader(sg.file); err != nil {
 		return v.failed(sg.name(), err)
@@ -106,7 +113,6 @@ func (v *verifier) segment(sg *seg) error {
 	if sg.kind == segment.Value {
 		return nil
 	}
-	part := sg.sealed.Load()
 	if part != nil {
 		end -= segment.TrailerSize
 	}
@@ -241,7 +247,7 @@ func (v *verifier) pairs() error {
 		}
 		all = append(all, sources...)
 	}
-	seq, before := v.s.committer.lastSeq(), v.s.index.Totals(v.s.clock.now())
+	before := v.s.index.Totals(v.s.clock.now())
 	var live Count
 	m := newMerger(all, nil)
 	for m.next() {
@@ -265,7 +271,7 @@ func (v *verifier) pairs() error {
 			return err
 		}
 	}
-	if m.err == nil && seq == v.s.committer.lastSeq() && (Count{before.Keys, before.Bytes}) != live {
+	if m.err == nil && v.quiet && !v.s.closed.Load() && v.seq == v.s.committer.lastSeq() && (Count{before.Keys, before.Bytes}) != live {
 		v.damage("index", 0, fmt.Sprintf("it counts %d pairs of %d bytes, there are %d of %d",
 			before.Keys, before.Bytes, live.Records, live.Bytes))
 	}
