@@ -56,7 +56,9 @@ var (
 	// is visible; writes work again once there is room.
 	ErrNoSpace = errors.New("no space left on the device")
 
-	// ErrNotStore: the directory holds no store, or something beside one.
+	// ErrNotStore: the directory holds other files but no store, or the
+	// files of a store without its manifest; or there is nothing to open
+	// read-only.
 	ErrNotStore = errors.New("not a store")
 
 	// ErrClock: the store recorded a time more than a day ahead of the clock.

@@ -11,21 +11,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
 )
-
-// allocatedBytes is what du says of a file.
-func allocatedBytes(t *testing.T, name string) int64 {
-	t.Helper()
-	fi, err := os.Lstat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fi.Sys().(*syscall.Stat_t).Blocks * 512
-}
 
 // hashFiles describes every byte in a directory.
 func hashFiles(t *testing.T, dir string) string {

@@ -73,7 +73,10 @@ func SyncEvery(d time.Duration) SyncMode {
 	return SyncMode{every: max(d, time.Millisecond)}
 }
 
-// Limits bounds what a store takes.
+// Limits bounds what a store takes. A field that is out of its own range counts
+// as the end of the range that is closer. Keys are checked in reads and deletes
+// too: a store that is opened with a lower KeyBytes lists its longer keys, but
+// gives access to them only under the old limit.
 type Limits struct {
 	// KeyBytes is the most bytes of a key. 0: 512; at most 32,767.
 	KeyBytes int

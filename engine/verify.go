@@ -24,7 +24,8 @@ type VerifyReport struct {
 // checksums, every record, the footers against the records, every live pair
 // through the index, the counters against a recount. Damage is reported, not
 // returned as an error; an error means that the check could not be done. Writes
-// may go on meanwhile; what they add is not checked.
+// may go on meanwhile; what they add is not checked, and the counters are not
+// compared then.
 //
 // progress, if not nil, is called now and then with the bytes read so far and in
 // all, from the goroutine of the caller.

@@ -118,12 +118,9 @@ func stripZstd(b []byte) (block []byte, ok bool) {
 	return nil, false
 }
 
-// zstdPrefixSize is the most bytes that [putZstdPrefix] writes; they fit over
-// the header of the frame.
-const zstdPrefixSize = 13
-
 // putZstdPrefix writes the zstd headers that the format leaves out so that they
-// end at b[end], and returns where they start.
+// end at b[end], and returns where they start. They are 13 bytes at most, and fit
+// over the header of the frame.
 func putZstdPrefix(b []byte, end int, f *Frame) int {
 	block := uint32(1 | 2<<1 | f.Stored<<3)
 	if f.Stored == 1 {

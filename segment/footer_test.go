@@ -177,7 +177,8 @@ func checkIterator(t *testing.T, bs *segment.Blocks, entries []*segment.Entry) {
 				t.Fatalf("entry is %s, not %s", got, want(e))
 			}
 		}
-		if it.Next() || it.Next() || it.Err() != nil {
+		more := it.Next()
+		if more || it.Next() || it.Err() != nil {
 			t.Fatalf("%d entries, and more: %v", len(entries), it.Err())
 		}
 	}

@@ -255,7 +255,7 @@ func TestCrashIsDeterministic(t *testing.T) {
 		}
 		return all + seen(t, c, "f")
 	}
-	if state() != state() {
+	if once, again := state(), state(); once != again {
 		t.Error("two crashes from one seed differ")
 	}
 }
