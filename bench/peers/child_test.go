@@ -85,6 +85,9 @@ func childFill(e Engine, dir string, keys int) error {
 	if _, err := fill(s, NewData(keys), 1); err != nil {
 		return err
 	}
+	if err := s.Sync(); err != nil { // or the kill takes the last puts along
+		return err
+	}
 	return waitForKill("filled")
 }
 

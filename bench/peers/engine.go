@@ -35,5 +35,7 @@ type Store interface {
 	// Settle waits for the background work that makes reads as fast as they
 	// get.
 	Settle() error
+	// Sync makes all puts durable.
+	Sync() error
 	Close() error
 }

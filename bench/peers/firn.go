@@ -50,4 +50,6 @@ func (f firn) List(prefix, cursor string, limit int) (int, string, error) {
 // Settle has nothing to do: the log is read as it was written.
 func (f firn) Settle() error { return nil }
 
+func (f firn) Sync() error { return f.s.Sync(context.Background()) }
+
 func (f firn) Close() error { return f.s.Close() }
