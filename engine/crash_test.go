@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -400,6 +401,25 @@ func TestCrashFramesBehindACutStayDead(t *testing.T) {
 	if cut.s.recovered.cutBytes == 0 {
 		t.Fatal("nothing was cut")
 	}
+	if now, was := cut.s.committer.lastSeq(), sc.s.committer.lastSeq(); now < was {
+		t.Fatalf("sequence numbers go on at %d, lost frames had up to %d", now, was)
+	}
+	// Right behind the cut, also before the log goes on there.
+	back := mem.Kill()
+	writeFile(t, back, segmentName(1), old[ends[0]:ends[3]], ends[0])
+	for _, cuts := range []bool{true, false} {
+		again, err := recovered(back, &crashPoint{least: 1, most: 1}, SyncAlways, h.clone(), sc.rng)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := again.s.recovered.cutBytes; (n > 0) != cuts {
+			t.Fatalf("%d bytes were cut", n)
+		}
+		back = back.Kill()
+		if err := again.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// A frame as long as the one that was lost, up to the next.
 	if err := cut.step(cut.put("new1", 1000)); err != nil {
 		t.Fatal(err)
@@ -426,6 +446,49 @@ func TestCrashFramesBehindACutStayDead(t *testing.T) {
 	}
 	if err := last.s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCrashManifestIsOnDiskOnceRead kills a store at each operation on its
+// manifest. What the next process reads there, perhaps from the page cache only,
+// it acts upon: a power loss must not take it back.
+func TestCrashManifestIsOnDiskOnceRead(t *testing.T) {
+	seed := testSeed(t)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	rec := newRecorder(vfs.NewMem(), 0, rng)
+	rec.skip = func(op vfs.Op) bool { return !strings.Contains(op.Name, manifestName) && op.Kind != vfs.KindSyncDir }
+	sc := newScript(rec.fault, SyncAlways, newHistory(), rng)
+	rec.start(sc.bounds)
+	err := sc.open()
+	for i := 0; err == nil && i < 100; i++ {
+		err = sc.step(sc.put(fmt.Sprintf("key%d", i%7), 16<<10))
+	}
+	if err == nil {
+		err = sc.close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range rec.stop() {
+		m, err := openManifest(p.mem, memDir, false)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%v: %v", p, err)
+		}
+		for range 8 {
+			after, err := openManifest(p.mem.Crash(rng), memDir, true)
+			if err != nil {
+				t.Fatalf("%v, then a power loss: %v", p, err)
+			}
+			if !bytes.Equal(after.state.snapshot(), m.state.snapshot()) {
+				t.Fatalf("%v, then a power loss: the manifest is another one", p)
+			}
+		}
+		if err := m.close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ var faultKinds = []struct {
 	{"ENOSPC", syscall.ENOSPC},
 	{"short write", vfs.ShortWrite{N: 11, Err: syscall.EIO}},
 	{"short write on a full disk", vfs.ShortWrite{N: 100}},
+	{"write that says it failed", vfs.ShortWrite{N: 1 << 30, Err: syscall.EIO}},
 }
 
 // TestFaultOfEveryOperation fails each operation of the file system in turn.
@@ -238,8 +239,15 @@ func (f *faulty) step(writes ...modelWrite) error {
 	if f.readOnly {
 		f.h.do(step.what, writes...)
 		f.maybe = 1
+		return nil
 	}
-	return nil
+	// Nor does it come up after a crash.
+	p := &crashPoint{mem: f.mem.Kill(), least: f.durable, most: f.h.len()}
+	sc, err := recovered(p.mem, p, f.mode, f.h.clone(), f.rng)
+	if err != nil {
+		return fmt.Errorf("killed after a failed put: %w", err)
+	}
+	return sc.s.Close()
 }
 
 // read reads a key, and the list.
