@@ -1,0 +1,85 @@
+package compaction
+
+// Form is how a segment holds its records.
+type Form uint8
+
+// The forms of segments. A log segment is in the order of writing, with frames
+// of many records; it was cheap to write and is slow to read at random. A young
+// segment is packed: sorted by key, with frames of several records, as cheap to
+// write and smaller. A settled one is packed with one record a frame and a
+// dictionary: dear to write, and fast to read at random. A value segment holds
+// large values.
+const (
+	Log Form = iota
+	Young
+	Settled
+	Values
+)
+
+// Segment is what the policy knows about a segment that may be rewritten: one
+// that takes no more frames and has a footer, or a value segment that takes no
+// more values.
+type Segment struct {
+	ID   uint64
+	Form Form
+
+	Disk int64 // bytes that the file takes on disk
+
+	// Puts are all versions whose value is in the segment, Live those that
+	// are neither replaced nor expired; in bytes of key, metadata and value.
+	Puts, Live int64
+
+	// Tombstones are the records of deletes. If Kept is set they are known
+	// to be needed: none of the segments with older records has gone since
+	// that was found out.
+	Tombstones int64
+	Kept       bool
+
+	// Expires is the second in which the last of the puts expires, 0 if one
+	// of them never does.
+	Expires int64
+
+	// Newest is the time of the newest commit in it, Unix seconds.
+	Newest int64
+}
+
+// State is what the policy decides upon.
+type State struct {
+	Now      int64 // Unix seconds
+	Segments []Segment
+
+	// Fixed are bytes on disk of what cannot be rewritten now: the log
+	// segments that take frames or have no footer yet, value segments that
+	// take values, the manifest, a checkpoint. Live is how many bytes of key,
+	// metadata and value of Fixed are live.
+	Fixed, FixedLive int64
+
+	Free int64 // bytes of disk that are available; negative: not known
+
+	// Quiet is for how many seconds nothing has been written.
+	Quiet float64
+
+	// Target is the disk use that compaction keeps to, as a multiple of what
+	// the live records take when they are packed.
+	Target float64
+}
+
+// Reason says why a job is done.
+type Reason string
+
+// The reasons, the most urgent first.
+const (
+	Dead   Reason = "dead"   // nothing in the segments is live
+	Space  Reason = "space"  // garbage takes more than it may
+	Pack   Reason = "pack"   // log segments are slow to read at random
+	Settle Reason = "settle" // so are young ones, if less so
+	Merge  Reason = "merge"  // many small segments are slow to list
+)
+
+// Job is a rewrite: what is live in the victims goes to new segments of the form,
+// and the victims go.
+type Job struct {
+	Reason  Reason
+	Victims []uint64
+	Form    Form // Young or Settled; value segments are rewritten to value segments
+}
