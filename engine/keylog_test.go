@@ -82,19 +82,19 @@ func wantEntries(t *testing.T, k *keyLog, want []*loggedKey) {
 	})
 	var sources []*source
 	for _, it := range k.sorted() {
-		sources = append(sources, &source{it, &seg{}})
+		sources = append(sources, &source{Entries: it, Owner: &seg{}})
 	}
 	m := newMerger(sources, nil)
 	all := k.merged()
 	for i, l := range want {
-		if !m.next() || !sameEntry(*m.top.Entry(), l.entry()) {
+		if !m.Next() || !sameEntry(*m.Entry(), l.entry()) {
 			t.Fatalf("entry %d of %d of the runs is not %+v", i, len(want), l)
 		}
 		if !all.Next() || !sameEntry(*all.Entry(), l.entry()) {
 			t.Fatalf("entry %d of %d is %+v, want %+v", i, len(want), all.entry, l)
 		}
 	}
-	if m.next() || all.Next() {
+	if m.Next() || all.Next() {
 		t.Fatal("there are more entries")
 	}
 	for i := 0; i < len(want); i += 1 + len(want)/50 {

@@ -156,26 +156,26 @@ func (l *lister) page(ctx context.Context, segs []*seg) (*ListPage, error) {
 	l.now = l.s.clock.now()
 	most := max(examineFactor*l.limit, examineLeast)
 	m := newMerger(all, l.from)
-	for m.next() {
-		e := m.top.Entry()
+	for m.Next() {
+		e := m.Entry()
 		if !bytes.Equal(e.Key, l.current.key) {
 			if err := l.settle(ctx); err != nil {
 				return nil, err
 			}
 			if !strings.HasPrefix(string(e.Key), l.prefix) {
-				return &l.result, m.err
+				return &l.result, m.err()
 			}
 			if len(l.result.Keys) == l.limit || l.examined >= most {
 				l.result.Cursor = cursorEncoding.EncodeToString(l.current.key)
-				return &l.result, m.err
+				return &l.result, m.err()
 			}
 			l.begin(e.Key)
 		}
 		l.examined++
-		l.version(m.top.sg, e)
+		l.version(m.seg(), e)
 	}
-	if m.err != nil {
-		return nil, m.err
+	if m.err() != nil {
+		return nil, m.err()
 	}
 	return &l.result, l.settle(ctx)
 }

@@ -25,10 +25,10 @@ func (s *Store) mergeAll() error {
 	m := newMerger(all, nil)
 	var key []byte   // of the version before
 	var deletes bool // it hid what came before it by a delete
-	for m.next() {
-		e := m.top.Entry()
+	for m.Next() {
+		e := m.Entry()
 		newest := !bytes.Equal(e.Key, key)
-		if err := s.rebuildEntry(m.top.sg, e, newest, deletes); err != nil {
+		if err := s.rebuildEntry(m.seg(), e, newest, deletes); err != nil {
 			return err
 		}
 		if newest {
@@ -36,7 +36,7 @@ func (s *Store) mergeAll() error {
 		}
 		deletes = e.Deletes
 	}
-	return m.err
+	return m.err()
 }
 
 // rebuildEntry accounts for a version, and enters it into the index if it is the

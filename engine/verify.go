@@ -251,14 +251,14 @@ func (v *verifier) pairs() error {
 	before := v.s.index.Totals(v.s.clock.now())
 	var live Count
 	m := newMerger(all, nil)
-	for m.next() {
+	for m.Next() {
 		if err := v.ctx.Err(); err != nil {
 			return err
 		}
-		e := m.top.Entry()
-		loc, home, err := v.s.locate(m.top.sg, e)
+		e := m.Entry()
+		loc, home, err := v.s.locate(m.seg(), e)
 		if err != nil {
-			if err := v.failed(m.top.sg.name(), err); err != nil {
+			if err := v.failed(m.seg().name(), err); err != nil {
 				return err
 			}
 			continue
@@ -272,11 +272,11 @@ func (v *verifier) pairs() error {
 			return err
 		}
 	}
-	if m.err == nil && v.quiet && !v.s.closed.Load() && v.seq == v.s.committer.lastSeq() && (Count{before.Keys, before.Bytes}) != live {
+	if m.err() == nil && v.quiet && !v.s.closed.Load() && v.seq == v.s.committer.lastSeq() && (Count{before.Keys, before.Bytes}) != live {
 		v.damage("index", 0, fmt.Sprintf("it counts %d pairs of %d bytes, there are %d of %d",
 			before.Keys, before.Bytes, live.Records, live.Bytes))
 	}
-	return v.failed(manifestName, m.err)
+	return v.failed(manifestName, m.err())
 }
 
 func (v *verifier) pair(home *seg, loc index.Location, e *segment.Entry) error {

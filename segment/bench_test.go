@@ -85,7 +85,7 @@ func BenchmarkCompress16KiB(b *testing.B) {
 
 func benchPacked(b *testing.B) (*memFile, []int64, []*segment.Record) {
 	b.Helper()
-	dictionary := segment.BuildDictionary(jsonRecords(rand.New(rand.NewPCG(2, 2)), 1000))
+	dictionary := segment.BuildDictionary(jsonRecords(rand.New(rand.NewPCG(2, 2)), 1000), segment.DictionarySize)
 	records := benchRecords(5000)
 	file, offsets := packed(b, dictionary, 1, records)
 	return file, offsets, records
@@ -107,7 +107,7 @@ func BenchmarkPackedGet(b *testing.B) {
 }
 
 func BenchmarkPackedWrite(b *testing.B) {
-	dictionary := segment.BuildDictionary(jsonRecords(rand.New(rand.NewPCG(2, 2)), 1000))
+	dictionary := segment.BuildDictionary(jsonRecords(rand.New(rand.NewPCG(2, 2)), 1000), segment.DictionarySize)
 	records := benchRecords(2000)
 	var raw int64
 	for _, r := range records {

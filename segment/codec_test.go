@@ -38,7 +38,7 @@ func jsonRecords(rng *rand.Rand, n int) [][]byte {
 }
 
 var testDictionary = sync.OnceValue(func() []byte {
-	return segment.BuildDictionary(jsonRecords(rand.New(rand.NewPCG(1, 1)), 300))
+	return segment.BuildDictionary(jsonRecords(rand.New(rand.NewPCG(1, 1)), 300), segment.DictionarySize)
 })
 
 func TestCompressRoundTrip(t *testing.T) {
@@ -147,7 +147,7 @@ func TestBuildDictionary(t *testing.T) {
 		"random": random, "zeros": bytes.Fields(bytes.Repeat([]byte("0000000000000000000000000 "), 100)),
 		"two": jsonRecords(rng, 2), "few": jsonRecords(rng, 10), "many": jsonRecords(rng, 400),
 	} {
-		d := segment.BuildDictionary(samples)
+		d := segment.BuildDictionary(samples, segment.DictionarySize)
 		if d == nil {
 			if name == "many" || name == "few" {
 				t.Errorf("%s: no dictionary", name)

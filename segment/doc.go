@@ -18,8 +18,9 @@
 //   - A log segment takes fresh writes. Its frames hold many records each and
 //     are extended (see below): they say how far the log was durable when they
 //     were written.
-//   - A packed segment comes out of compaction: one record a frame, sorted by
-//     key, compressed with a dictionary that the segment carries.
+//   - A packed segment comes out of compaction, sorted by key. It has either one
+//     record a frame, compressed with a dictionary that the segment carries, or
+//     several: as cheap to write as a log, and slower to read at random.
 //   - A value segment holds large values: chunk frames, then a record frame
 //     that lists them. It has no footer; the records in log and packed segments
 //     that point into it are its directory, and they alone make a value
@@ -159,9 +160,9 @@
 //	uvarint  length of the longest prefix shared with the key of the entry
 //	         before it (0 for the first)
 //	uvarint  length of the rest of the key, and its bytes
-//	u8       flags 1 to 8 as in the record; 16 the oldest version of the key in
-//	         the segment is a tombstone, so what older segments hold of the key
-//	         was deleted rather than overwritten
+//	u8       flags 1 to 8 as in the record; 16 what older segments hold of the
+//	         key was deleted rather than overwritten: in a log segment, the
+//	         oldest version of the key is a tombstone
 //	uvarint  sequence number less the least of the segment
 //	uvarint  expiration, if flag 2
 //	uvarint  length of the metadata, if flag 4
@@ -194,6 +195,8 @@
 //	puts whose value is in the segment (all versions), tombstones, puts whose
 //	  value is in a value segment, bytes of the first (key, metadata, value)
 //	least and highest sequence number, highest time of a commit
+//	second in which the last put expires (0: never, or there is no put)
+//	most records in a frame
 //	entries in the keys frames, bytes of their metadata
 //	number of superseded groups; for each: id of the segment that holds the
 //	  values (0: this one), overwritten records and bytes, deleted records and

@@ -71,14 +71,33 @@ type Totals struct {
 	MinSeq     uint64
 	MaxSeq     uint64
 	MaxTime    int64 // Unix seconds
+
+	// Expires is the second in which the last of the puts and pointers
+	// expires; 0 if one of them never does, or if there are none.
+	Expires int64
+	// FrameRecords is the most records that a frame holds.
+	FrameRecords int
+
 	Superseded []Superseded
 
 	Entries       int64 // filled in by the writer
 	MetadataBytes int64 // filled in by the writer
 }
 
-// Count adds one version to Puts, Tombstones, Pointers, Bytes and MaxSeq.
+// Count adds one version to all totals but DataEnd, MinSeq, MaxTime and
+// Superseded.
 func (t *Totals) Count(e *Entry) {
+	if !e.Tombstone {
+		switch first := t.Puts+t.Pointers == 0; {
+		case first:
+			t.Expires = e.Expiration
+		case e.Expiration == 0:
+			t.Expires = 0
+		case t.Expires != 0:
+			t.Expires = max(t.Expires, e.Expiration)
+		}
+	}
+	t.FrameRecords = max(t.FrameRecords, e.Ordinal+1)
 	switch {
 	case e.Tombstone:
 		t.Tombstones++
@@ -142,8 +161,8 @@ func (d *decoder) places() []place {
 func (t *Totals) append(dst []byte, sparse, filter []place) []byte {
 	for _, v := range []uint64{
 		uint64(t.DataEnd / 8), uint64(t.Puts), uint64(t.Tombstones), uint64(t.Pointers), uint64(t.Bytes),
-		t.MinSeq, t.MaxSeq, uint64(t.MaxTime), uint64(t.Entries), uint64(t.MetadataBytes),
-		uint64(len(t.Superseded)),
+		t.MinSeq, t.MaxSeq, uint64(t.MaxTime), uint64(t.Expires), uint64(t.FrameRecords),
+		uint64(t.Entries), uint64(t.MetadataBytes), uint64(len(t.Superseded)),
 	} {
 		dst = binary.AppendUvarint(dst, v)
 	}
@@ -161,6 +180,7 @@ func (t *Totals) decode(b []byte) (sparse, filter []place, ok bool) {
 	t.DataEnd = d.offset()
 	t.Puts, t.Tombstones, t.Pointers, t.Bytes = d.int63(), d.int63(), d.int63(), d.int63()
 	t.MinSeq, t.MaxSeq, t.MaxTime = d.uvarint(), d.uvarint(), d.int63()
+	t.Expires, t.FrameRecords = d.int63(), d.length(MaxRecords)
 	t.Entries, t.MetadataBytes = d.int63(), d.int63()
 	n := d.uvarint()
 	if n > uint64(len(d.b)/5) {

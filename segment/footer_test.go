@@ -336,7 +336,7 @@ func uvarints(v ...uint64) (b []byte) {
 }
 
 // rawTotals returns the first part of a footer frame, up to the places.
-func rawTotals(entries uint64) []byte { return uvarints(8, 0, 0, 0, 0, 1, 1, 0, entries, 0, 0) }
+func rawTotals(entries uint64) []byte { return uvarints(8, 0, 0, 0, 0, 1, 1, 0, 0, 1, entries, 0, 0) }
 
 func (f *rawFooter) finish(t testing.TB, payload []byte) *memFile {
 	t.Helper()

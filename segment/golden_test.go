@@ -35,7 +35,7 @@ func goldenDictionary(t testing.TB) []byte {
 	path := filepath.Join("testdata", "dictionary")
 	if *update {
 		if _, err := os.Stat(path); os.IsNotExist(err) {
-			writeGolden(t, path, segment.BuildDictionary(jsonRecords(rand.New(rand.NewPCG(1, 1)), 12)))
+			writeGolden(t, path, segment.BuildDictionary(jsonRecords(rand.New(rand.NewPCG(1, 1)), 12), segment.DictionarySize))
 		}
 	}
 	b, err := os.ReadFile(path)

@@ -14,18 +14,20 @@ import (
 // packed writes a packed segment of the records and returns their offsets.
 func packed(t testing.TB, dictionary []byte, minSeq uint64, records []*segment.Record) (*memFile, []int64) {
 	t.Helper()
+	return packedWith(t, segment.PackedOptions{Dictionary: dictionary, Level: segment.Better, MinSeq: minSeq}, records)
+}
+
+func packedWith(t testing.TB, opts segment.PackedOptions, records []*segment.Record) (*memFile, []int64) {
+	t.Helper()
 	file := &memFile{}
-	w, err := segment.NewPackedWriter(file, header(segment.Packed), dictionary, minSeq)
+	w, err := segment.NewPackedWriter(file, header(segment.Packed), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var offsets []int64
 	for _, r := range records {
-		off, err := w.Add(r)
-		if err != nil {
+		if err := w.Add(r, r.Tombstone); err != nil {
 			t.Fatal(err)
 		}
-		offsets = append(offsets, off)
 	}
 	size, err := w.Finish(1_700_000_000)
 	if err != nil {
@@ -33,6 +35,11 @@ func packed(t testing.TB, dictionary []byte, minSeq uint64, records []*segment.R
 	}
 	if size != int64(len(file.b)) || w.Size() != size {
 		t.Fatalf("the size is %d, not %d or %d", len(file.b), size, w.Size())
+	}
+	var offsets []int64
+	_, bs := readFooter(t, file)
+	for it := bs.Iterator(false); it.Next(); {
+		offsets = append(offsets, it.Entry().Offset)
 	}
 	return file, offsets
 }
@@ -69,7 +76,7 @@ func TestPacked(t *testing.T) {
 					t.Fatalf("header is %v", got)
 				}
 
-				want := segment.Totals{MinSeq: 900, MaxTime: 1_700_000_000}
+				want := segment.Totals{MinSeq: 900, MaxTime: 1_700_000_000, FrameRecords: min(n, 1)}
 				var entries []*segment.Entry
 				for i, r := range records {
 					e := &segment.Entry{
@@ -151,6 +158,94 @@ func checkPackedRecords(t *testing.T, file *memFile, records []*segment.Record, 
 	return end
 }
 
+// Frames of several records give each of them back, in their order, whatever the
+// number of workers; frames that are taken as they are, too.
+func TestPackedFramesOfSeveralRecords(t *testing.T) {
+	records := packedRecords(3000)
+	for _, workers := range []int{1, 2, 5} {
+		yields := 0
+		opts := segment.PackedOptions{FrameBytes: 8 << 10, MinSeq: 900, Workers: workers, Yield: func() { yields++ }}
+		file, offsets := packedWith(t, opts, records)
+		f, bs := readFooter(t, file)
+		r := open(t, file)
+		var buf segment.Buffer
+		var rec segment.Record
+		it := bs.Iterator(true)
+		for i, want := range records {
+			if !it.Next() || it.Entry().Offset != offsets[i] || string(it.Entry().Metadata) != string(want.Metadata) {
+				t.Fatalf("entry %d: %v", i, it.Err())
+			}
+			e := it.Entry()
+			if err := r.ReadRecord(e.Offset, e.Ordinal, 4096, &buf, &rec); err != nil || text(&rec) != text(want) {
+				t.Fatalf("record %d is %s (%v), not %s", i, text(&rec), err, text(want))
+			}
+		}
+		if n := f.Totals().FrameRecords; n < 30 || n > segment.MaxRecords {
+			t.Fatalf("up to %d records in a frame", n)
+		}
+		frames := map[int64]bool{}
+		for _, off := range offsets {
+			frames[off] = true
+		}
+		if yields == 0 || yields > len(frames) || workers == 1 && yields != len(frames) {
+			t.Fatalf("%d yields, %d frames", yields, len(frames))
+		}
+	}
+}
+
+func TestPackedStoredFrames(t *testing.T) {
+	records := packedRecords(500)
+	dictionary := testDictionary()
+	from, offsets := packed(t, dictionary, 900, records)
+	r := open(t, from)
+	if got, err := r.Dictionary(); err != nil || !bytes.Equal(got, dictionary) {
+		t.Fatalf("a dictionary of %d bytes: %v", len(got), err)
+	}
+	file := &memFile{}
+	w, err := segment.NewPackedWriter(file, header(segment.Packed), segment.PackedOptions{Dictionary: dictionary, MinSeq: 900})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, bs := readFooter(t, from)
+	var buf segment.Buffer
+	it := bs.Iterator(true)
+	for i := 0; it.Next(); i++ {
+		if i%3 == 0 {
+			err = w.Add(records[i], records[i].Tombstone)
+		} else {
+			f, stored, readErr := r.ReadStored(offsets[i], 64, &buf)
+			if readErr != nil {
+				t.Fatal(readErr)
+			}
+			err = w.AddStored(it.Entry(), f, stored)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Finish(1_700_000_000); err != nil {
+		t.Fatal(err)
+	}
+	_, bs = readFooter(t, file)
+	var to []int64
+	for it := bs.Iterator(false); it.Next(); {
+		to = append(to, it.Entry().Offset)
+	}
+	checkPackedRecords(t, file, records, to, true)
+
+	plain, err := segment.NewPackedWriter(&memFile{}, header(segment.Packed), segment.PackedOptions{MinSeq: 900})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, stored, err := r.ReadStored(offsets[0], 64, &buf)
+	if err != nil || f.Codec != 2 {
+		t.Fatalf("codec %d: %v", f.Codec, err)
+	}
+	if err := plain.AddStored(&segment.Entry{Key: []byte("k"), Seq: 900}, f, stored); err == nil {
+		t.Error("a frame with a dictionary was taken by a segment without")
+	}
+}
+
 // Whether the caller filled in Length or left it to the encoder, entry, totals
 // and record agree.
 func TestPackedLengthOfValue(t *testing.T) {
@@ -179,18 +274,22 @@ func TestPackedWriterRefuses(t *testing.T) {
 			Metadata: make([]byte, segment.MaxMetadata), Value: make([]byte, segment.MaxInline),
 		},
 	} {
-		w, err := segment.NewPackedWriter(&memFile{}, header(segment.Packed), nil, 10)
+		w, err := segment.NewPackedWriter(&memFile{}, header(segment.Packed), segment.PackedOptions{MinSeq: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Add(put(10, "a", "v")); err != nil {
+		if err := w.Add(put(10, "a", "v"), false); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Add(r); err == nil {
+		err = w.Add(r, false)
+		if err == nil {
+			_, err = w.Finish(0)
+		}
+		if err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	if _, err := segment.NewPackedWriter(&memFile{}, header(segment.Packed), []byte("no dictionary"), 1); err == nil {
+	if _, err := segment.NewPackedWriter(&memFile{}, header(segment.Packed), segment.PackedOptions{Dictionary: []byte("no dictionary")}); err == nil {
 		t.Error("a dictionary that is none was taken")
 	}
 }
@@ -248,11 +347,11 @@ func TestPackedReadConcurrently(t *testing.T) {
 
 func TestPackedReportsWriteErrors(t *testing.T) {
 	full := errors.New("disk full")
-	w, err := segment.NewPackedWriter(failingWriter{full}, header(segment.Packed), nil, 1)
+	w, err := segment.NewPackedWriter(failingWriter{full}, header(segment.Packed), segment.PackedOptions{MinSeq: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Add(put(1, "k", "v")); err != nil {
+	if err := w.Add(put(1, "k", "v"), false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Finish(0); !errors.Is(err, full) {

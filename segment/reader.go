@@ -72,6 +72,23 @@ func (r *Reader) readDictionary() error {
 	return nil
 }
 
+// Dictionary reads the dictionary of a packed segment, nil if it has none. It
+// belongs to the caller.
+func (r *Reader) Dictionary() ([]byte, error) {
+	if r.header.Kind != Packed {
+		return nil, nil
+	}
+	if r.dictionaryErr != nil {
+		return nil, r.dictionaryErr
+	}
+	var buf Buffer
+	f, payload, err := r.ReadFrame(HeaderSize, maxFrameSize, &buf)
+	if err != nil || f.Type != FrameDictionary {
+		return nil, err
+	}
+	return payload, nil
+}
+
 // Header returns what the file header says.
 func (r *Reader) Header() Header { return r.header }
 
@@ -97,6 +114,26 @@ func (b *Buffer) grow(n int) []byte {
 // longer, that is one read. The payload belongs to buf and is valid until buf is
 // used again. Errors about damage match [ErrCorrupt].
 func (r *Reader) ReadFrame(off int64, hint int, buf *Buffer) (Frame, []byte, error) {
+	f, b, err := r.readVerified(off, hint, buf)
+	if err != nil {
+		return f, nil, err
+	}
+	payload, err := r.payload(&f, b, buf, off)
+	return f, payload, err
+}
+
+// ReadStored is [Reader.ReadFrame], but returns the payload as it is stored.
+func (r *Reader) ReadStored(off int64, hint int, buf *Buffer) (Frame, []byte, error) {
+	f, b, err := r.readVerified(off, hint, buf)
+	if err != nil {
+		return f, nil, err
+	}
+	n := f.headerSize()
+	return f, b[n : n+f.Stored], nil
+}
+
+// readVerified reads the frame at off, header included, into buf.
+func (r *Reader) readVerified(off int64, hint int, buf *Buffer) (Frame, []byte, error) {
 	hint = min(max(hint, extendedHeaderSize), maxFrameSize)
 	b := buf.grow(hint)
 	n, err := r.file.ReadAt(b, off)
@@ -120,8 +157,7 @@ func (r *Reader) ReadFrame(off int64, hint int, buf *Buffer) (Frame, []byte, err
 	if !f.verify(b, r.header.Salt, off) {
 		return f, nil, corrupt(off, "checksum mismatch")
 	}
-	payload, err := r.payload(&f, b, buf, off)
-	return f, payload, err
+	return f, b, nil
 }
 
 func (r *Reader) payload(f *Frame, b []byte, buf *Buffer, off int64) ([]byte, error) {
