@@ -16,6 +16,8 @@ const (
 	Values
 )
 
+func (f Form) String() string { return [...]string{"log", "young", "settled", "values"}[f] }
+
 // Segment is what the policy knows about a segment that may be rewritten: one
 // that takes no more frames and has a footer, or a value segment that takes no
 // more values.
@@ -74,6 +76,7 @@ const (
 	Pack   Reason = "pack"   // log segments are slow to read at random
 	Settle Reason = "settle" // so are young ones, if less so
 	Merge  Reason = "merge"  // many small segments are slow to list
+	Full   Reason = "full"   // somebody asked for it
 )
 
 // Job is a rewrite: what is live in the victims goes to new segments of the form,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/firnkv/firn/segment"
@@ -17,6 +18,7 @@ type background struct {
 	stop    chan struct{}
 	stopped chan struct{}
 	halting atomic.Bool
+	sealing sync.Mutex // held by who seals
 }
 
 var errHalted = errors.New("the store is being closed")
@@ -66,11 +68,20 @@ func (b *background) work() error {
 	if err := s.committer.offer(s.createLog); err != nil {
 		return s.syncFailed(s.diskError(err))
 	}
+	return b.sealNow()
+}
+
+// sealNow seals what is frozen.
+func (b *background) sealNow() error {
+	b.sealing.Lock()
+	defer b.sealing.Unlock()
+	s := b.s
 	for _, sg := range s.segs.all() {
 		s.state.Lock()
-		info := *s.manifest.state.segments[sg.id]
+		info := s.manifest.state.segments[sg.id]
+		frozen := info != nil && info.state == stateFrozen
 		s.state.Unlock()
-		if sg.kind != segment.Log || info.state != stateFrozen {
+		if !frozen {
 			continue
 		}
 		if err := s.seal(sg, info.end); err != nil {
@@ -116,8 +127,9 @@ func (s *Store) seal(sg *seg, end int64) error {
 	if err := s.manifest.commit(edit(nil).seal(sg.id, size)); err != nil {
 		return err
 	}
-	sg.sealed.Store(&sealedPart{size: size, footer: footer})
+	sg.sealed.Store(s.newSealedPart(sg, size, footer))
 	sg.keys.Store(nil)
+	s.compactor.wake()
 	return nil
 }
 

@@ -33,7 +33,7 @@ import (
 //	               highest time, highest sequence number
 //	               number of segments; for each: id, slot in the index,
 //	                 puts, bytes, tombstones, overwritten records and bytes,
-//	                 deleted records and bytes
+//	                 deleted records and bytes, expired records and bytes
 //	               for each shard: length of its part
 //
 // seed is the first 8 bytes of the store's id. The file is written beside the old
@@ -48,6 +48,10 @@ const (
 	// Opening reads what the log holds behind the checkpoint. Up to this
 	// many bytes that costs some milliseconds, and no checkpoint is written.
 	checkpointTail = 1 << 20
+
+	// After a compaction the checkpoint is of no use, and opening reads the
+	// footers: with fewer keys than this, in some milliseconds.
+	checkpointKeys = 10_000
 )
 
 // checkpoint is a checkpoint that is being read.
@@ -62,8 +66,8 @@ type checkpoint struct {
 }
 
 type checkpointCounts struct {
-	puts, overwritten, deleted Count
-	tombstones                 int64
+	puts, overwritten, deleted, expired Count
+	tombstones                          int64
 }
 
 func (s *Store) checkpointSeed() uint64 {
@@ -77,7 +81,14 @@ func (s *Store) checkpointSeed() uint64 {
 func (s *Store) writeCheckpoint() error {
 	c := &s.committer
 	at := position{c.active.id, c.active.end.Load()}
-	if s.tailSince(at) < max(checkpointTail, s.checkpointed.size/8) {
+	if s.checkpointed.stale && s.index.Len() < checkpointKeys {
+		err := s.fs.Remove(s.path(checkpointName))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err
+	}
+	if !s.checkpointed.stale && s.tailSince(at) < max(checkpointTail, s.checkpointed.size/8) {
 		return nil
 	}
 	file, err := s.createTmp(checkpointTmpName)
@@ -160,9 +171,10 @@ func (s *Store) checkpointHead(at position) []byte {
 	for _, sg := range segs {
 		head = binary.AppendUvarint(head, sg.id)
 		head = binary.AppendUvarint(head, uint64(sg.slot))
-		puts, overwritten, deleted := sg.counts.puts.count(), sg.counts.overwritten.count(), sg.counts.deleted.count()
-		for _, v := range []int64{puts.Records, puts.Bytes, sg.counts.tombstones.Load(),
-			overwritten.Records, overwritten.Bytes, deleted.Records, deleted.Bytes} {
+		c := &sg.counts
+		puts, overwritten, deleted, expired := c.puts.count(), c.overwritten.count(), c.deleted.count(), c.expired.count()
+		for _, v := range []int64{puts.Records, puts.Bytes, c.tombstones.Load(),
+			overwritten.Records, overwritten.Bytes, deleted.Records, deleted.Bytes, expired.Records, expired.Bytes} {
 			head = binary.AppendUvarint(head, uint64(v))
 		}
 	}
@@ -193,7 +205,8 @@ func (s *Store) loadCheckpoint() (*position, error) {
 	defer file.Close()
 	cp, err := s.readCheckpoint(file, s.loadShard)
 	if err != nil {
-		s.log.Warn("checkpoint not used; the index is built from the segments", "dir", s.dir, "reason", err)
+		s.log.Info("checkpoint not used; the index is built from the segments", "dir", s.dir, "reason", err)
+		s.checkpointed.stale = true
 		s.index.Close()
 		s.index = index.New()
 		return nil, nil
@@ -205,6 +218,7 @@ func (s *Store) loadCheckpoint() (*position, error) {
 		sg.counts.puts.set(counts.puts)
 		sg.counts.overwritten.set(counts.overwritten)
 		sg.counts.deleted.set(counts.deleted)
+		sg.counts.expired.set(counts.expired)
 		sg.counts.tombstones.Store(counts.tombstones)
 	}
 	s.checkpointed = checkpointed{at: cp.at, size: cp.size}
@@ -217,6 +231,10 @@ func (s *Store) loadCheckpoint() (*position, error) {
 type checkpointed struct {
 	at   position
 	size int64
+
+	// stale is set when segments that it is of have been replaced. Guarded by
+	// the state lock.
+	stale bool
 }
 
 var errCheckpoint = errors.New("damaged")
@@ -260,7 +278,7 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 	cp.counts = map[*seg]checkpointCounts{}
 	for n := d.uvarint(); n > 0 && !d.bad; n-- {
 		id, slot := d.uvarint(), uint16(d.uvarint())
-		var v [7]int64
+		var v [9]int64
 		for i := range v {
 			v[i] = int64(d.uvarint())
 		}
@@ -270,7 +288,8 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 		}
 		cp.slots[slot] = sg
 		cp.counts[sg] = checkpointCounts{
-			puts: Count{v[0], v[1]}, tombstones: v[2], overwritten: Count{v[3], v[4]}, deleted: Count{v[5], v[6]},
+			puts: Count{v[0], v[1]}, tombstones: v[2],
+			overwritten: Count{v[3], v[4]}, deleted: Count{v[5], v[6]}, expired: Count{v[7], v[8]},
 		}
 	}
 	for range index.Shards {

@@ -175,6 +175,7 @@ const (
 // visible and as durable as the mode says. If ctx ends before, it returns the
 // error of ctx, and it is not known whether they will be.
 func (c *committer) commit(ctx context.Context, writes []write) error {
+	c.s.throttle.wait(writes)
 	c.mu.Lock()
 	if err := c.admit(ctx); err != nil {
 		c.mu.Unlock()
@@ -279,7 +280,16 @@ func (c *committer) reserve(writes []write) error {
 		need += int64(writes[i].rec.MaxEncoded())
 	}
 	need += need/frameRaw*64 + 4096 // headers and padding of frames
-	for !c.hasRoom(need) {
+	if c.hasRoom(need) {
+		return nil
+	}
+	return c.advance(func() bool { return !c.hasRoom(need) })
+}
+
+// advance makes the log go on in the next segment, unless that is not wanted any
+// more by the time there is one. mu is held, and given up for a while.
+func (c *committer) advance(wanted func() bool) error {
+	for wanted() {
 		switch {
 		case c.failed != nil:
 			return c.failed
@@ -310,7 +320,7 @@ func (c *committer) hasRoom(need int64) bool {
 	if c.cur != nil {
 		size += int64(len(c.cur.raw))
 	}
-	return size < c.s.opts.SegmentBytes && size+need <= maxLog && c.log.keys.Load().size() < keyLogBytes
+	return size < c.s.segmentBytes() && size+need <= maxLog && c.log.keys.Load().size() < keyLogBytes
 }
 
 func (c *committer) newFrame(need int) *frame {
@@ -422,7 +432,7 @@ func (c *committer) finish(frames []*frame) {
 // prepareNext has the next log segment made before it is needed.
 func (c *committer) prepareNext() {
 	c.mu.Lock()
-	wanted := len(c.next) == 0 && c.failed == nil && c.log.end.Load() > c.s.opts.SegmentBytes/2
+	wanted := len(c.next) == 0 && c.failed == nil && c.log.end.Load() > c.s.segmentBytes()/2
 	c.mu.Unlock()
 	if wanted {
 		c.s.background.wake()
@@ -432,7 +442,7 @@ func (c *committer) prepareNext() {
 // offer hands a new log segment to the committer, which refuses it if it has one.
 func (c *committer) offer(make func() (*seg, error)) error {
 	c.mu.Lock()
-	wanted := len(c.next) == 0 && c.failed == nil && c.log.end.Load() > c.s.opts.SegmentBytes/2
+	wanted := len(c.next) == 0 && c.failed == nil && c.log.end.Load() > c.s.segmentBytes()/2
 	c.making = wanted
 	c.mu.Unlock()
 	if !wanted {

@@ -131,7 +131,7 @@ func (c *committer) allocate(end int64) error {
 		return nil
 	}
 	target := max(c.allocated+min(max(c.allocated, minAllocation), maxAllocation), end)
-	target = min(target, max(c.s.opts.SegmentBytes+minAllocation, end))
+	target = min(target, max(c.s.segmentBytes()+minAllocation, end))
 	err := c.active.file.Preallocate(c.allocated, target-c.allocated)
 	if err != nil && isNoSpace(err) {
 		target = end
@@ -189,6 +189,28 @@ func (c *committer) syncLog() error {
 	c.metrics.syncs.Add(1)
 	c.durable, c.dirty = end, false
 	return nil
+}
+
+// rollNow ends the active log segment, if it holds anything, so that it can be
+// sealed and packed. It reports whether it did: writers may be at it themselves.
+func (c *committer) rollNow() (bool, error) {
+	c.disk.Lock()
+	defer c.disk.Unlock()
+	if c.async {
+		c.flushLocked(true)
+	}
+	c.mu.Lock()
+	idle := func() bool {
+		return c.log == c.active && len(c.queue) == 0 && c.active.end.Load() > segment.HeaderSize
+	}
+	old := c.log
+	err := c.advance(idle)
+	next := c.log
+	c.mu.Unlock()
+	if err != nil || next == old {
+		return false, err
+	}
+	return true, c.s.diskError(c.roll(next))
 }
 
 // roll goes on in the next log segment. The one before is on disk, in every

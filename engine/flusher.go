@@ -123,6 +123,27 @@ func (c *committer) flushLocked(all bool) (left bool) {
 	return left
 }
 
+// syncQuietly is syncAll for the background. Most of what is to be written is so
+// before it takes its turn at the disk, while writers go on.
+func (c *committer) syncQuietly() error {
+	if !c.async {
+		return c.fatal() // what is visible is on disk
+	}
+	c.disk.Lock()
+	sg := c.active
+	sg.acquire()
+	c.disk.Unlock()
+	err := sg.file.SyncData()
+	sg.release()
+	if err != nil {
+		c.disk.Lock()
+		defer c.disk.Unlock()
+		c.broken = c.fail(&syncError{file: sg.name(), err: err})
+		return c.broken
+	}
+	return c.syncAll()
+}
+
 // syncAll writes and syncs everything that was acknowledged before.
 func (c *committer) syncAll() error {
 	c.disk.Lock()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/cache"
 	"github.com/firnkv/firn/index"
 	"github.com/firnkv/firn/segment"
@@ -123,7 +124,7 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 		g.sg.release()
 		g.sg = nil
 	}
-	if loc.Unit()&pendingUnit != 0 && s.segs.at(loc.Slot()).kind == segment.Log {
+	if loc.Unit()&pendingUnit != 0 && s.isLog(loc.Slot()) {
 		f := s.committer.lookup(loc)
 		if f == nil || !f.record(int(loc.Ordinal()), &g.rec) {
 			return errMoved
@@ -155,6 +156,12 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 	return nil
 }
 
+// isLog reports whether there is a log segment in a slot.
+func (s *Store) isLog(slot uint16) bool {
+	sg := s.segs.at(slot)
+	return sg != nil && sg.kind == segment.Log
+}
+
 // errMoved never leaves find: the index has another location by then.
 var errMoved = fmt.Errorf("%w: a record is not where the index says", ErrCorrupt)
 
@@ -162,17 +169,21 @@ var errMoved = fmt.Errorf("%w: a record is not where the index says", ErrCorrupt
 // metadata.
 const largeHint = 3 << 10
 
-// readHint returns how many bytes to read for a record of that size. The frames
-// of a packed segment hold one.
+// readHint returns how many bytes to read for a record of that size.
 func readHint(sg *seg, size int64) int {
-	if sg.kind == segment.Value {
+	switch {
+	case sg.kind == segment.Value:
 		return largeHint
-	}
-	if sg.kind == segment.Log {
+	case sg.kind == segment.Log:
 		return logHint
+	case sg.form() == compaction.Young:
+		return youngHint
 	}
 	return int(min(size, segment.MaxInline)) + 256
 }
+
+// youngHint covers nearly all frames of a young segment, 8 KiB compressed.
+const youngHint = 5 << 10
 
 // logHint covers most frames of a log segment, 16 KiB compressed: reading more
 // than a frame has costs less than reading twice.

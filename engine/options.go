@@ -22,10 +22,25 @@ type Options struct {
 	// cache.
 	CacheBytes int64
 
-	// SegmentBytes is the size at which the log goes on in a new segment.
-	// 0: 64 MiB; at least 64 KiB, at most 96 MiB. Smaller segments mean
-	// more files and more memory, larger ones slower recovery after a crash.
+	// SegmentBytes is the size at which the log goes on in a new segment, and
+	// the most that compaction rewrites at a time. 0: a 16th of what the
+	// store takes on disk, at least 4 MiB and at most 64 MiB. Otherwise at
+	// least 64 KiB, at most 96 MiB. Smaller segments mean more files and
+	// more memory, larger ones slower recovery after a crash, and more disk
+	// space while one is rewritten.
 	SegmentBytes int64
+
+	// SpaceTarget is the disk use that compaction keeps to when the store is
+	// not written to, as a multiple of what the live pairs take when they are
+	// packed. Under load it may be exceeded by two and a half times what is
+	// above 1; then writers are slowed down. 0: 1.3; at least 1.1. The lower it
+	// is, the more often records are rewritten.
+	SpaceTarget float64
+
+	// ManualCompaction leaves compaction to [Store.Compact]. Until that is
+	// called, what is overwritten, deleted or expired stays on disk, and
+	// what is only written is read slowly.
+	ManualCompaction bool
 
 	// Limits on keys, values, metadata, expirations and batches. Fields that
 	// are 0 have the limits of Workers KV.
@@ -100,7 +115,8 @@ type Limits struct {
 
 const (
 	defaultCacheBytes   = 64 << 20
-	defaultSegmentBytes = 64 << 20
+	defaultSpaceTarget  = 1.3
+	minSpaceTarget      = 1.1
 	minSegmentBytes     = 64 << 10
 	maxSegmentBytes     = 96 << 20
 )
@@ -113,7 +129,11 @@ func (o *Options) withDefaults() Options {
 	if v.CacheBytes == 0 {
 		v.CacheBytes = defaultCacheBytes
 	}
-	v.SegmentBytes = bounded(v.SegmentBytes, defaultSegmentBytes, minSegmentBytes, maxSegmentBytes)
+	v.SegmentBytes = bounded(v.SegmentBytes, 0, minSegmentBytes, maxSegmentBytes)
+	v.SpaceTarget = max(v.SpaceTarget, minSpaceTarget)
+	if o == nil || o.SpaceTarget == 0 {
+		v.SpaceTarget = defaultSpaceTarget
+	}
 	if v.Clock == nil {
 		v.Clock = time.Now
 	}

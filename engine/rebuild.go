@@ -18,9 +18,7 @@ func (s *Store) mergeAll() error {
 			return err
 		}
 		all = append(all, sources...)
-		if err := s.countSuperseded(sg); err != nil {
-			return err
-		}
+		s.countSuperseded(sg)
 	}
 	m := newMerger(all, nil)
 	var key []byte   // of the version before
@@ -50,6 +48,9 @@ func (s *Store) rebuildEntry(sg *seg, e *segment.Entry, newest, deletes bool) er
 		return nil
 	}
 	loc, home, err := s.locate(sg, e)
+	if err != nil && !newest {
+		return nil // the value is gone: see locate
+	}
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,9 @@ func (s *Store) rebuildEntry(sg *seg, e *segment.Entry, newest, deletes bool) er
 	return nil
 }
 
-// locate returns where an entry's value is, and in which segment.
+// locate returns where an entry's value is, and in which segment. A value segment
+// is removed when the index knows nothing in it any more: so pointers into it are
+// left in other segments, but none of them is the newest version of its key.
 func (s *Store) locate(sg *seg, e *segment.Entry) (index.Location, *seg, error) {
 	if !e.HasPointer {
 		return index.MakeLocation(sg.slot, uint32(e.Offset/8), uint8(e.Ordinal)), sg, nil
@@ -84,25 +87,23 @@ func (s *Store) locate(sg *seg, e *segment.Entry) (index.Location, *seg, error) 
 
 // countSuperseded accounts for the versions that a footer does not list: those
 // replaced within its segment.
-func (s *Store) countSuperseded(sg *seg) error {
+func (s *Store) countSuperseded(sg *seg) {
 	part := sg.sealed.Load()
 	if part == nil {
-		return nil
+		return
 	}
 	totals := part.footer.Totals()
 	for _, group := range totals.Superseded {
 		home := sg
 		if group.Segment != 0 {
-			home = s.segs.find(group.Segment)
-			if home == nil {
-				return &CorruptError{File: sg.name(), Reason: fmt.Sprintf("footer: %s does not exist", segmentName(group.Segment))}
+			if home = s.segs.find(group.Segment); home == nil {
+				continue // all of it was garbage, and compaction has removed it
 			}
 			home.counts.puts.addCount(Count{group.OverwrittenCount + group.DeletedCount, group.OverwrittenBytes + group.DeletedBytes})
 		}
 		home.counts.overwritten.addCount(Count{group.OverwrittenCount, group.OverwrittenBytes})
 		home.counts.deleted.addCount(Count{group.DeletedCount, group.DeletedBytes})
 	}
-	return nil
 }
 
 // applyFooter brings the index from the end of the log segment before to the end
@@ -112,9 +113,7 @@ func (s *Store) applyFooter(sg *seg) error {
 	if err != nil {
 		return err
 	}
-	if err := s.countSuperseded(sg); err != nil {
-		return err
-	}
+	s.countSuperseded(sg)
 	it := sources[0]
 	for it.Next() {
 		if err := s.applyEntry(sg, it.Entry()); err != nil {
@@ -131,13 +130,11 @@ func (s *Store) applyEntry(sg *seg, e *segment.Entry) error {
 	hash := s.hasher.Sum(string(e.Key))
 	var old index.Entry
 	var replaced bool
-	if e.Tombstone {
+	loc, home, err := s.locate(sg, e)
+	s.recovered.noteDangling(string(e.Key), err)
+	if e.Tombstone || err != nil {
 		old, replaced = s.index.Delete(hash)
 	} else {
-		loc, home, err := s.locate(sg, e)
-		if err != nil {
-			return err
-		}
 		if home != sg {
 			home.counts.puts.add(e.Size())
 		}
@@ -146,7 +143,7 @@ func (s *Store) applyEntry(sg *seg, e *segment.Entry) error {
 	if !replaced {
 		return nil
 	}
-	counts := &s.segs.at(old.Location.Slot()).counts
+	counts := &s.segs.at(old.Location.Slot()).counts // nothing is removed yet
 	if e.Deletes {
 		counts.deleted.add(old.Size)
 	} else {

@@ -17,6 +17,24 @@ type recovery struct {
 	maxSeq     uint64
 	checkpoint bool // was used
 	scanned    int64
+
+	// dangling are keys whose newest version so far points into a value
+	// segment that is gone. It was dead when it was removed, so the log goes
+	// on to say so, or is damaged.
+	dangling map[string]error
+}
+
+// noteDangling notes that a version of the key was found, and err if its value is
+// gone.
+func (r *recovery) noteDangling(key string, err error) {
+	switch {
+	case err == nil && r.dangling != nil:
+		delete(r.dangling, key)
+	case err != nil && r.dangling == nil:
+		r.dangling = map[string]error{key: err}
+	case err != nil:
+		r.dangling[key] = err
+	}
 }
 
 // seqSkip is added to the sequence numbers after a log that was not closed: a
@@ -44,6 +62,9 @@ func (s *Store) recover() error {
 		if err := s.mergeAll(); err != nil {
 			return err
 		}
+	}
+	for _, err := range s.recovered.dangling {
+		return err
 	}
 	if err := s.checkClock(s.recovered.maxTime); err != nil {
 		return err
@@ -88,7 +109,7 @@ func (s *Store) openFooter(sg *seg, size int64) error {
 	if err != nil {
 		return inFile(sg.name(), err)
 	}
-	sg.sealed.Store(&sealedPart{size: size, footer: footer})
+	sg.sealed.Store(s.newSealedPart(sg, size, footer))
 	sg.end.Store(size)
 	totals := footer.Totals()
 	s.noteSeq(totals.MaxSeq, totals.MaxTime)
@@ -210,8 +231,13 @@ func (s *Store) replay(sg *seg, from *position) error {
 			return nil
 		}
 		fr, loc, err := s.located(rec, sg, off, ordinal)
+		s.recovered.noteDangling(string(rec.Key), err)
 		if err != nil {
-			return err
+			// What it replaced is dead all the same.
+			if old, ok := s.index.Delete(fr.hash); ok {
+				s.segs.at(old.Location.Slot()).counts.overwritten.add(old.Size)
+			}
+			return nil
 		}
 		s.apply(&fr, loc, sg)
 		return nil
@@ -382,6 +408,9 @@ func (s *Store) checkUnvouched(t *logTail) error {
 			if rec.Pointer == nil {
 				continue
 			}
+			if s.segs.find(rec.Pointer.Segment) == nil {
+				continue // removed when it was dead; replay makes sure of that
+			}
 			if err := s.readLarge(rec.Pointer); errors.Is(err, ErrCorrupt) {
 				t.end = commit
 				return nil
@@ -400,12 +429,9 @@ func (s *Store) checkUnvouched(t *logTail) error {
 	return nil
 }
 
-// readLarge reads all of a large value and drops it.
+// readLarge reads all of a large value, whose segment exists, and drops it.
 func (s *Store) readLarge(p *segment.Pointer) error {
 	sg := s.segs.find(p.Segment)
-	if sg == nil {
-		return &CorruptError{File: segmentName(p.Segment), Reason: "does not exist"}
-	}
 	var buf segment.Buffer
 	var rec segment.Record
 	if err := sg.reader.ReadRecord(p.Offset, 0, largeHint, &buf, &rec); err != nil {

@@ -43,12 +43,18 @@ type seg struct {
 	sealed atomic.Pointer[sealedPart]
 
 	counts segCounts
+
+	// kept is set while every tombstone in the segment is known to be needed.
+	// Only the compactor looks at it.
+	kept bool
 }
 
 // sealedPart is the footer of a segment and, once a listing wanted it, the
 // sparse index in it.
 type sealedPart struct {
 	size   int64
+	disk   int64 // bytes that the file takes on disk
+	young  bool  // packed, with several records a frame
 	footer *segment.Footer
 
 	mu     sync.Mutex
@@ -78,13 +84,25 @@ func (p *sealedPart) memory() int64 {
 }
 
 // segCounts is what a segment holds. Puts are all versions whose value is in
-// the segment; garbage is those of them that a newer version has replaced.
-// Expired ones count as puts that are not garbage until they are replaced.
+// the segment; garbage is those of them that a newer version has replaced, or
+// that had expired when compaction dropped their records. Other expired ones count
+// as puts that are not garbage.
 type segCounts struct {
 	puts        counter
 	tombstones  atomic.Int64
 	overwritten counter
 	deleted     counter
+	expired     counter
+}
+
+// live returns the puts that the index knows.
+func (c *segCounts) live() Count {
+	n := c.puts.count()
+	for _, g := range []Count{c.overwritten.count(), c.deleted.count(), c.expired.count()} {
+		n.Records -= g.Records
+		n.Bytes -= g.Bytes
+	}
+	return n
 }
 
 type counter struct {
@@ -136,6 +154,10 @@ func (s *seg) release() {
 type segTable struct {
 	bySlot atomic.Pointer[[]*seg]
 	byID   sync.Map // from uint64 to *seg
+	last   int      // slot that was given last
+
+	// changes counts the segments that were added and removed.
+	changes atomic.Int64
 }
 
 func (t *segTable) init() {
@@ -162,8 +184,15 @@ func (t *segTable) find(id uint64) *seg {
 	return sg
 }
 
-// at returns the segment in a slot without a reference, for its counts.
-func (t *segTable) at(slot uint16) *seg { return (*t.bySlot.Load())[slot] }
+// at returns the segment in a slot without a reference, for its counts; nil if it
+// was removed meanwhile.
+func (t *segTable) at(slot uint16) *seg {
+	table := *t.bySlot.Load()
+	if int(slot) >= len(table) {
+		return nil
+	}
+	return table[slot]
+}
 
 // maxSegments is how many slots the index can tell apart, without slot 0.
 const maxSegments = 1<<16 - 1
@@ -176,21 +205,45 @@ func (t *segTable) room() bool {
 	return len(table) <= maxSegments || slices.Contains(table[1:], nil)
 }
 
+// add puts a segment into the next slot that is free. Slots go round: whoever
+// still holds a location in a segment that was removed finds the slot empty, and
+// not another segment.
 func (t *segTable) add(s *seg) error {
 	table := slices.Clone(*t.bySlot.Load())
-	slot := 1 + slices.Index(table[1:], nil)
-	if slot == 0 {
-		if len(table) > maxSegments {
+	slot := t.last + 1
+	if slot > maxSegments || slot == len(table) && len(table) >= minSlots && slices.Contains(table[1:], nil) {
+		slot = 1
+	}
+	for slot < len(table) && table[slot] != nil {
+		slot++
+	}
+	if slot > maxSegments {
+		if slot = 1 + slices.Index(table[1:], nil); slot == 0 {
 			return errTooManySegments
 		}
-		slot = len(table)
+	}
+	if slot == len(table) {
 		table = append(table, nil)
 	}
+	t.last = slot
 	s.slot = uint16(slot)
 	table[slot] = s
 	t.bySlot.Store(&table)
 	t.byID.Store(s.id, s)
+	t.changes.Add(1)
 	return nil
+}
+
+// minSlots is how many slots there are at least before one is used again.
+const minSlots = 4096
+
+// remove takes a segment out. The caller has its reference then.
+func (t *segTable) remove(s *seg) {
+	table := slices.Clone(*t.bySlot.Load())
+	table[s.slot] = nil
+	t.bySlot.Store(&table)
+	t.byID.Delete(s.id)
+	t.changes.Add(1)
 }
 
 // all returns the segments by id.

@@ -28,14 +28,18 @@ type Stats struct {
 	// SpaceAmplification is DiskBytes / Bytes: below 1 if compression gains
 	// more than garbage costs. 0 for an empty store.
 	SpaceAmplification float64
-	// WriteAmplification is LogBytes / WrittenBytes. 0 if nothing was written.
+	// WriteAmplification is what was written to segments, by writers and by
+	// compaction, / WrittenBytes. 0 if nothing was put.
 	WriteAmplification float64
+
+	Compaction CompactionStats
 }
 
 // SegmentStats describes a segment.
 type SegmentStats struct {
 	ID         uint64
 	Kind       string // log, packed or value
+	Form       string // log, young, settled or values; see package compaction
 	State      string // active, frozen or sealed
 	FileBytes  int64
 	DiskBytes  int64
@@ -51,11 +55,9 @@ type SegmentStats struct {
 func (s *Store) Usage() Usage {
 	u := s.liveUsage()
 	for _, sg := range s.segs.all() {
-		overwritten, deleted := sg.counts.overwritten.count(), sg.counts.deleted.count()
-		u.Garbage.Overwritten.Records += overwritten.Records
-		u.Garbage.Overwritten.Bytes += overwritten.Bytes
-		u.Garbage.Deleted.Records += deleted.Records
-		u.Garbage.Deleted.Bytes += deleted.Bytes
+		u.Garbage.Overwritten.addCount(sg.counts.overwritten.count())
+		u.Garbage.Deleted.addCount(sg.counts.deleted.count())
+		u.Garbage.Expired.addCount(sg.counts.expired.count())
 	}
 	u.DiskBytes = s.diskBytes()
 	return u
@@ -110,7 +112,8 @@ func (s *Store) Stats() Stats {
 	st.Groups, st.Syncs, st.LogBytes = m.groups.Load(), m.syncs.Load(), m.logBytes.Load()
 	st.CutBytes, st.RecoveryBytes = s.recovered.cutBytes, s.recovered.scanned
 	st.SpaceAmplification = ratio(st.DiskBytes, st.Bytes)
-	st.WriteAmplification = ratio(st.LogBytes, st.WrittenBytes)
+	st.Compaction = s.compactor.stats()
+	st.WriteAmplification = ratio(st.LogBytes+st.Compaction.MadeBytes, st.WrittenBytes)
 	return st
 }
 
@@ -141,8 +144,9 @@ func (s *Store) expiredBySlot() map[uint16]Count {
 }
 
 func (s *Store) segmentStats(sg *seg, expired Count) SegmentStats {
+	expired.addCount(sg.counts.expired.count())
 	st := SegmentStats{
-		ID: sg.id, Kind: sg.kind.String(),
+		ID: sg.id, Kind: sg.kind.String(), Form: sg.form().String(),
 		Puts: sg.counts.puts.count(), Tombstones: sg.counts.tombstones.Load(),
 		Garbage: Garbage{sg.counts.overwritten.count(), sg.counts.deleted.count(), expired},
 	}

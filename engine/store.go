@@ -11,8 +11,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
+	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/cache"
 	"github.com/firnkv/firn/engine/internal/vfs"
 	"github.com/firnkv/firn/index"
@@ -41,6 +43,8 @@ type Store struct {
 	values    valueLog
 
 	background background
+	compactor  compactor
+	throttle   throttle
 	closed     atomic.Bool
 	closeOnce  sync.Once
 	closeErr   error
@@ -91,6 +95,8 @@ func (s *Store) open() error {
 		return err
 	}
 	s.committer.init(s, comp)
+	s.throttle.start = time.Now()
+	s.compactor.init(s)
 	s.values.init(s, comp)
 	if err := s.recover(); err != nil {
 		return err
@@ -99,6 +105,8 @@ func (s *Store) open() error {
 		s.committer.failed = ErrReadOnly
 		return nil
 	}
+	s.compactor.unit.Store(compaction.Unit(s.diskBytes()))
+	s.compactor.start()
 	s.background.start(s)
 	if s.committer.async {
 		s.committer.flusher.start(&s.committer, s.opts.Sync.every)
@@ -302,6 +310,7 @@ func (s *Store) close() error {
 	if !s.opts.ReadOnly {
 		s.values.close()
 		err = s.committer.drain()
+		s.compactor.halt()
 		s.background.halt()
 		if err == nil {
 			err = s.closeCleanly()
@@ -326,11 +335,14 @@ func (s *Store) closeCleanly() error {
 		return err
 	}
 	info := s.manifest.state.segments[c.active.id]
-	if info.end == end && size == end {
-		return s.closeUnwritten()
+	unwritten := info.end == end && size == end
+	if !unwritten || s.checkpointed.stale {
+		if err := s.writeCheckpoint(); err != nil {
+			s.log.Warn("no checkpoint; the next open takes longer", "dir", s.dir, "error", err)
+		}
 	}
-	if err := s.writeCheckpoint(); err != nil {
-		s.log.Warn("no checkpoint; the next open takes longer", "dir", s.dir, "error", err)
+	if unwritten {
+		return s.closeUnwritten()
 	}
 	for _, sg := range c.next {
 		if err := sg.file.Truncate(segment.HeaderSize); err != nil {
@@ -416,7 +428,9 @@ func (s *Store) apply(fr *frameRecord, loc index.Location, home *seg) (hot bool)
 	if fr.tombstone {
 		home.counts.tombstones.Add(1)
 		if old, ok := s.index.Delete(fr.hash); ok {
-			s.segs.at(old.Location.Slot()).counts.deleted.add(old.Size)
+			if was := s.segs.at(old.Location.Slot()); was != nil {
+				was.counts.deleted.add(old.Size)
+			}
 		}
 		return false
 	}
@@ -429,6 +443,9 @@ func (s *Store) apply(fr *frameRecord, loc index.Location, home *seg) (hot bool)
 		return false
 	}
 	was := s.segs.at(old.Location.Slot())
+	if was == nil {
+		return false // compaction has replaced it, and counted
+	}
 	was.counts.overwritten.add(old.Size)
 	return old.Location.Unit()&pendingUnit != 0 || s.cache.Remove(cacheID(was, old.Location))
 }

@@ -65,6 +65,11 @@ func (c *Count) add(bytes int64) {
 	c.Bytes += bytes
 }
 
+func (c *Count) addCount(o Count) {
+	c.Records += o.Records
+	c.Bytes += o.Bytes
+}
+
 // Garbage is what takes space but is not live, by cause. A version that a
 // newer put replaced is overwritten, one that a delete hid is deleted, and a
 // key's newest version past its expiration is expired.

@@ -89,6 +89,13 @@ func (r *Reader) Dictionary() ([]byte, error) {
 	return payload, nil
 }
 
+// Through returns a reader of the same segment that reads by way of file.
+func (r *Reader) Through(file io.ReaderAt) *Reader {
+	through := *r
+	through.file = file
+	return &through
+}
+
 // Header returns what the file header says.
 func (r *Reader) Header() Header { return r.header }
 
@@ -184,6 +191,11 @@ func (r *Reader) readTyped(off int64, hint int, want FrameType, buf *Buffer) ([]
 		return nil, corrupt(off, fmt.Sprintf("frame of type %d, not %d", f.Type, want))
 	}
 	return payload, nil
+}
+
+// ReadRecords is [Reader.ReadFrame] of a frame that has to hold records.
+func (r *Reader) ReadRecords(off int64, hint int, buf *Buffer) ([]byte, error) {
+	return r.readTyped(off, hint, FrameRecords, buf)
 }
 
 // ReadRecord reads the record at the given place into rec, whose slices then

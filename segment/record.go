@@ -193,7 +193,7 @@ func validFlags(flags byte) bool {
 // records frame into r.
 func RecordAt(payload []byte, ordinal int, r *Record) bool {
 	for ; ordinal > 0; ordinal-- {
-		n, ok := skipRecord(payload)
+		n, ok := SkipRecord(payload)
 		if !ok {
 			return false
 		}
@@ -203,8 +203,9 @@ func RecordAt(payload []byte, ordinal int, r *Record) bool {
 	return ok
 }
 
-// skipRecord returns the length of the record at the start of b.
-func skipRecord(b []byte) (int, bool) {
+// SkipRecord returns the length of the encoded record at the start of b, of which
+// it decodes as little as that takes.
+func SkipRecord(b []byte) (n int, ok bool) {
 	d := decoder{b: b, ok: true}
 	flags := d.byte()
 	if !validFlags(flags) {
@@ -216,7 +217,7 @@ func skipRecord(b []byte) (int, bool) {
 	}
 	d.uvarint()
 	keyLen := d.length(MaxKey)
-	n := keyLen
+	n = keyLen
 	if flags&flagExpiration != 0 {
 		d.int63()
 	}

@@ -41,6 +41,12 @@ func (w *FrameWriter) AppendRaw(t FrameType, payload []byte) (Chunk, error) {
 	return w.append(Frame{Type: t, Codec: codecRaw, Raw: len(payload)}, payload)
 }
 
+// AppendStored appends a frame that is not extended as [Reader.ReadStored] returned
+// it.
+func (w *FrameWriter) AppendStored(f Frame, stored []byte) (Chunk, error) {
+	return w.append(Frame{Type: f.Type, Codec: f.Codec, Raw: f.Raw}, stored)
+}
+
 func (w *FrameWriter) append(f Frame, stored []byte) (Chunk, error) {
 	if f.Raw > MaxRaw {
 		return Chunk{}, fmt.Errorf("payload of %d bytes, a frame takes at most %d", f.Raw, MaxRaw)

@@ -110,6 +110,20 @@ func (c *Cache) Remove(id ID) bool {
 	return c.shard(h).remove(id, h)
 }
 
+// Move gives the record with the id from, if the cache holds it, the id to: the
+// record is in another place from now on. It counts as new there.
+func (c *Cache) Move(from, to ID) {
+	if c == nil {
+		return
+	}
+	h := from.hash()
+	s := c.shard(h)
+	if e := s.table.Load().find(from, h); e != nil {
+		c.Put(to, &e.record)
+		s.remove(from, h)
+	}
+}
+
 func (c *Cache) shard(h uint64) *shard {
 	return &c.shards[h>>c.shift]
 }

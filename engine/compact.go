@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/firnkv/firn/compaction"
+)
+
+// CompactionStats say what compaction does and has done since the store was
+// opened.
+type CompactionStats struct {
+	// Running is why segments are being rewritten right now: dead, space,
+	// pack, settle, merge or, for Compact, full. Empty: nothing is.
+	Running string
+	Victims []uint64 // ids of the segments that are being rewritten
+	Paused  bool
+	Delayed bool // writers are slowed down, for compaction to keep up
+
+	Jobs       map[string]int64 // that were done, by reason
+	ReadBytes  int64            // of segments that were rewritten
+	MadeBytes  int64            // that the new segments take on disk
+	FreedBytes int64            // that the old ones took
+	Removed    int64            // segments
+
+	Kept       int64 // records that were written again
+	Dropped    int64 // records that were overwritten, deleted or expired
+	Tombstones int64 // that were dropped: what they hid is gone
+
+	LastError string // of the last job, if it failed
+}
+
+// Compact rewrites until everything is packed and nothing that is dead takes
+// space, and returns then, or when ctx ends. It uses all processors, and does not
+// rest. What is written meanwhile may stay as it is.
+//
+// Nobody has to call it: compaction runs by itself, at a pace that others do not
+// feel, unless [Options.ManualCompaction] is set.
+func (s *Store) Compact(ctx context.Context) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	if err := s.committer.check(); err != nil {
+		return err
+	}
+	w := &compactRequest{ctx: ctx, done: make(chan error, 1)}
+	if err := s.compactor.enqueue(w); err != nil {
+		return err
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// PauseCompaction has compaction do nothing until the returned function is called.
+// A job under way pauses too. Meanwhile garbage stays, but is counted. Pauses add
+// up.
+func (s *Store) PauseCompaction() (resume func()) {
+	c := &s.compactor
+	c.mu.Lock()
+	c.paused++
+	c.mu.Unlock()
+	once := false
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !once {
+			once = true
+			c.paused--
+			c.resume.Broadcast()
+			c.wake()
+		}
+	}
+}
+
+// compactRequest is a call of Compact that waits.
+type compactRequest struct {
+	ctx  context.Context
+	done chan error
+}
+
+func (w *compactRequest) end(err error) { w.done <- err }
+
+func (c *compactor) enqueue(w *compactRequest) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.halting.Load() {
+		return ErrClosed
+	}
+	c.waits = append(c.waits, w)
+	c.wake()
+	return nil
+}
+
+// request returns the next call of Compact that waits, or nil.
+func (c *compactor) request() *compactRequest {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waits) == 0 {
+		return nil
+	}
+	w := c.waits[0]
+	c.waits = c.waits[1:]
+	return w
+}
+
+// full does what Compact asks for.
+func (c *compactor) full(w *compactRequest) {
+	err := c.packLog()
+	for err == nil {
+		if err = w.ctx.Err(); err != nil {
+			break
+		}
+		job, ok := compaction.PickAll(c.state())
+		if !ok {
+			break
+		}
+		err = c.do(w.ctx, job, true)
+	}
+	if err == errHalted {
+		err = ErrClosed
+	}
+	w.end(err)
+}
+
+// packLog ends the active log segment and has everything before it sealed.
+func (c *compactor) packLog() error {
+	if _, err := c.s.committer.rollNow(); err != nil {
+		return c.s.syncFailed(err)
+	}
+	return c.s.background.sealNow()
+}
+
+// begin and end keep the status.
+func (c *compactor) begin(job compaction.Job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.Running = string(job.Reason)
+	c.status.Victims = job.Victims
+}
+
+func (c *compactor) end(job compaction.Job, r jobReport, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := &c.status
+	st.Running, st.Victims, st.LastError = "", nil, ""
+	if err != nil {
+		st.LastError = err.Error()
+		return
+	}
+	if st.Jobs == nil {
+		st.Jobs = map[string]int64{}
+	}
+	st.Jobs[string(job.Reason)]++
+	st.ReadBytes += r.read
+	st.MadeBytes += r.made
+	st.FreedBytes += r.freed
+	st.Removed += r.removed
+	st.Kept += r.Kept
+	st.Dropped += r.Superseded + r.Expired
+	st.Tombstones += r.Tombstones
+}
+
+// stats returns a copy of the status.
+func (c *compactor) stats() CompactionStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.status
+	st.Paused = c.paused > 0
+	st.Delayed = c.s.throttle.perByte.Load() > 0
+	st.Jobs = map[string]int64{}
+	for reason, n := range c.status.Jobs {
+		st.Jobs[reason] = n
+	}
+	return st
+}
