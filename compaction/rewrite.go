@@ -82,9 +82,9 @@ const (
 	// as long to read.
 	youngFrame = 8 << 10
 
-	// samples is how many records a dictionary is trained on. Twice as many
-	// pack 0.7 % better and take twice the time, half a second more.
-	samples = 1000
+	// samples is how many records a dictionary is trained on. With half as many
+	// real JSON records are packed 1 % worse, in half the time.
+	samples = 2000
 	// sampleBytes is the longest record that is taken as a sample.
 	sampleBytes = 8 << 10
 	// dictionaryFrom is from how many bytes of records on a segment has a
@@ -291,8 +291,8 @@ func (r *rewriter) chooseDictionary() error {
 	if err != nil {
 		return err
 	}
-	// A dictionary that is larger than 1/16 of the data does not pay.
-	if d := segment.BuildDictionary(training, int(min(total/16, segment.DictionarySize))); d != nil {
+	// A dictionary that is larger than 1/64 of the data does not pay.
+	if d := segment.BuildDictionary(training, int(min(total/64, segment.DictionarySize))); d != nil {
 		r.chosen = len(r.dictionaries)
 		r.dictionaries = append(r.dictionaries, d)
 	}
@@ -548,9 +548,7 @@ func (r *rewriter) output(c class) (*output, error) {
 	opts := segment.PackedOptions{
 		MinSeq: r.minSeq, Workers: r.opts.Workers, Yield: r.yield, Dictionary: r.dictionaries[c.dictionary],
 	}
-	if c.alone {
-		opts.Level = segment.Better
-	} else {
+	if !c.alone {
 		opts.FrameBytes = youngFrame
 	}
 	w, err := segment.NewPackedWriter(file, file.Header(), opts)

@@ -119,7 +119,7 @@ func (c *committer) cutBack(end int64) error {
 }
 
 const (
-	minAllocation = 256 << 10
+	minAllocation = 64 << 10
 	maxAllocation = 64 << 20
 )
 

@@ -26,6 +26,9 @@ type jobReport struct {
 // decoded once for each time that the memory is filled.
 const compactMemory = 32 << 20
 
+// maxPacked is the size at which a full compaction goes on in the next segment.
+const maxPacked = 128 << 20
+
 // runJob rewrites the victims of a job. The order is:
 //
 //  1. New segments are written under ids that the manifest has given out, and
@@ -49,7 +52,7 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 		Form: job.Form, Now: j.now, MaxBytes: max(s.segmentBytes(), compaction.Unit(0)/4), Memory: compactMemory, Workers: 1,
 	}
 	if full {
-		opts.Workers = runtime.GOMAXPROCS(0)
+		opts.Workers, opts.MaxBytes = runtime.GOMAXPROCS(0), maxPacked
 	}
 	j.report.Report, err = compaction.Rewrite(ctx, j, j.victims, opts)
 	if err == nil {

@@ -187,6 +187,8 @@ func (r *modelRun) operation() error {
 		return r.delete()
 	case n < 620:
 		return r.batch()
+	case n < 640:
+		return r.compact()
 	case n < 850:
 		return r.get()
 	case n < 900:
@@ -312,6 +314,20 @@ func (r *modelRun) batch() error {
 	return r.wrote(what, perform(r.ctx, r.s, writes...), writes...)
 }
 
+// compact rewrites some of the segments, whichever they are.
+func (r *modelRun) compact() error {
+	job, err := randomJob(r.s, r.rng)
+	r.note("compact %v to %v", job.Victims, job.Form)
+	if err != nil {
+		return err
+	}
+	r.h.compacted = true
+	if err := r.s.compactor.do(r.ctx, job, r.rng.IntN(2) == 0); err != nil {
+		return fmt.Errorf("compact %v: %w", job.Victims, err)
+	}
+	return r.checkUsage()
+}
+
 func (r *modelRun) get() error {
 	key := r.key(r.rng)
 	want := r.h.pairs[key]
@@ -429,8 +445,8 @@ func (r *modelRun) checkUsage() error {
 	if err != nil {
 		return err
 	}
-	if want := r.h.usage(r.clock.second.Load()); got != want {
-		return fmt.Errorf("usage %+v, want %+v", got, want)
+	if now := r.clock.second.Load(); !r.h.agrees(got, now) {
+		return fmt.Errorf("usage %+v, want %+v", got, r.h.usage(now))
 	}
 	return nil
 }

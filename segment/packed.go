@@ -10,19 +10,20 @@ import (
 )
 
 // DictionarySize is the most bytes that a dictionary built by
-// [BuildDictionary] has. On JSON records of 600 B, 112 KiB packs 1 % better than
-// 64 KiB.
-const DictionarySize = 64 << 10
+// [BuildDictionary] has. Real JSON records of 680 B are packed as small with 32 KiB
+// as with 64 KiB, at the level Fast, the dictionary included.
+const DictionarySize = 32 << 10
 
 // BuildDictionary trains a dictionary of at most size bytes on samples: encoded
-// records, some thousands of them, shuffled. Training takes a quarter of a second
-// for 1,000 samples of 600 B. It returns nil if the samples do not make one.
+// records, some thousands of them, shuffled. Training takes half a second for 2,000
+// samples of 600 B. Its tables are those of the level Fast, which packs 1 % better
+// with them. It returns nil if the samples do not make one.
 func BuildDictionary(samples [][]byte, size int) []byte {
 	d, err := dict.BuildZstdDict(samples, dict.Options{
 		MaxDictSize: min(size, DictionarySize),
 		HashBytes:   6,
 		ZstdDictID:  dictionaryID,
-		ZstdLevel:   zstd.SpeedBetterCompression,
+		ZstdLevel:   zstd.SpeedFastest,
 	})
 	if err != nil {
 		return nil
