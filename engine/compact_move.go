@@ -7,47 +7,77 @@ import (
 	"github.com/firnkv/firn/segment"
 )
 
+// moveTries is how often move goes on after a read that failed.
+const moveTries = 3
+
 // move brings the index from the victims to the segments that replace them. It
 // goes through both in the order of the keys, so it needs no memory for what was
 // moved where. A key that was written or deleted since its record was copied is
 // not where it was, and stays as it is.
-func (j *compactJob) move(added []*seg) error {
-	var from, to []*source
-	for _, sg := range j.segs {
-		sources, err := sg.sources(false)
-		if err != nil {
-			return err
-		}
-		from = append(from, sources...)
-	}
-	for _, sg := range added {
-		sources, err := sg.sources(false)
-		if err != nil {
-			return err
-		}
-		to = append(to, sources...)
-	}
-	old, now := newMerger(from, nil), newMerger(to, nil)
-	found := now.Next()
+//
+// The manifest says already what belongs to the store, so this has to be brought
+// to its end: after an error it goes on behind the last key.
+func (j *compactJob) move(added []*seg) (err error) {
 	var key []byte
+	for range moveTries {
+		if key, err = j.moveFrom(key, added); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// moveFrom moves the keys behind key, from the first on if that is nil, and
+// returns the last one that it has moved.
+func (j *compactJob) moveFrom(key []byte, added []*seg) ([]byte, error) {
+	from, err := entriesOf(j.segs)
+	if err != nil {
+		return key, err
+	}
+	to, err := entriesOf(added)
+	if err != nil {
+		return key, err
+	}
+	var start []byte
+	if key != nil {
+		start = append(bytes.Clone(key), 0)
+	}
+	old, now := newMerger(from, start), newMerger(to, start)
+	found := now.Next()
 	for old.Next() {
 		e := old.Entry()
-		if bytes.Equal(e.Key, key) {
+		if key != nil && bytes.Equal(e.Key, key) {
 			continue
 		}
-		key = append(key[:0], e.Key...)
-		j.yieldMove()
+		if err := now.err(); err != nil {
+			return key, err // it may lack the entry of this key
+		}
 		if found && bytes.Equal(now.Entry().Key, e.Key) {
 			j.moveEntry(old.seg(), e, now.seg(), now.Entry())
 			found = now.Next()
 		} else {
 			j.forget(old.seg(), e)
 		}
+		key = append(key[:0], e.Key...)
+		j.yieldMove()
 	}
 	if err := old.err(); err != nil {
-		return err
+		return key, err
 	}
-	return now.err()
+	return key, now.err()
+}
+
+// entriesOf returns what segments hold, without metadata.
+func entriesOf(segs []*seg) ([]*source, error) {
+	var all []*source
+	for _, sg := range segs {
+		sources, err := sg.sources(false)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, sources...)
+	}
+	return all, nil
 }
 
 // yieldMove is Yield for what has to be brought to its end.

@@ -110,6 +110,20 @@ var crashScripts = []crashScript{
 		}
 		return nil
 	}},
+	{"compactions", func(sc *script) error {
+		sc.h.compacted = true
+		return sc.churn(60)
+	}, func(sc *script) error {
+		for range 6 {
+			if err := sc.compact(); err != nil {
+				return err
+			}
+			if err := sc.churn(8); err != nil {
+				return err
+			}
+		}
+		return sc.compact()
+	}},
 	{"a checkpoint", func(sc *script) error {
 		// Less is not worth one.
 		for i := range 2 * checkpointTail / largeFrom {

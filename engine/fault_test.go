@@ -192,6 +192,8 @@ func (f *faulty) workload() error {
 			err = f.sync()
 		case 17:
 			err = f.step(modelWrite{key: "large"})
+		case 13, 20, 25, 28:
+			err = f.compact()
 		default:
 			err = f.step(f.put(fmt.Sprintf("key%d", i%5), 6000+f.rng.IntN(6000)))
 		}
@@ -203,6 +205,19 @@ func (f *faulty) workload() error {
 		}
 	}
 	return nil
+}
+
+// compact rewrites some of the segments. If that fails, everything stays as it is.
+func (f *faulty) compact() error {
+	f.h.compacted = true
+	job, err := randomJob(f.s, f.rng)
+	if err == nil {
+		err = f.s.compactor.do(f.ctx, job, false)
+	}
+	if err == nil {
+		return nil
+	}
+	return f.expected(err)
 }
 
 func (f *faulty) put(key string, n int) modelWrite {

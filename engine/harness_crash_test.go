@@ -94,6 +94,45 @@ func (sc *script) put(key string, n int) modelWrite {
 	return modelWrite{key, newModelPair(key, noise(sc.rng, n), "", 0)}
 }
 
+// compact rewrites some of the segments.
+func (sc *script) compact() error {
+	job, err := randomJob(sc.s, sc.rng)
+	if err != nil {
+		return err
+	}
+	return sc.s.compactor.do(sc.ctx, job, false)
+}
+
+// churn does n random steps over few keys: puts, some of which soon expire or are
+// large, deletes, and time that passes.
+func (sc *script) churn(n int) error {
+	for i := range n {
+		key := fmt.Sprintf("key%d", sc.rng.IntN(12))
+		w := sc.put(key, sc.rng.IntN(6000))
+		switch sc.rng.IntN(8) {
+		case 0, 1:
+			w.pair = nil
+		case 2:
+			w.pair = newModelPair(key, w.pair.value, `{"a":1}`, sc.clock.second.Load()+1+sc.rng.Int64N(20))
+		case 3:
+			if i%2 == 0 {
+				w = sc.put(key, largeFrom+sc.rng.IntN(20<<10))
+			}
+		case 4:
+			sc.clock.advance(sc.rng.Int64N(5))
+		}
+		if err := sc.step(w); err != nil {
+			return err
+		}
+		if i%20 == 19 {
+			if _, err := sc.s.committer.rollNow(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // crashPoint is what the disk may hold after a cut at some operation.
 type crashPoint struct {
 	mem         *vfs.Mem
