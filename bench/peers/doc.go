@@ -28,6 +28,9 @@
 //   - Get/uniform, Get/absent, Get/zipf: reads of the filled store; every value
 //     is verified by its length.
 //   - Mixed: as many puts as gets, by Zipf's law, nothing synced.
+//   - Overwrite: a filled store is overwritten ten times over, and its disk use
+//     watched, until half a minute after the last put; then it is compacted by
+//     hand, to see what it takes packed. Every put is timed.
 //   - List: pages of up to 1,000 keys by prefix, to the end of the prefix.
 //   - Open/clean and Open/crash: after a clean close, and after SIGKILL.
 //   - Memory: what a process grows by when it opens the store.

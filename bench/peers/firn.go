@@ -47,8 +47,7 @@ func (f firn) List(prefix, cursor string, limit int) (int, string, error) {
 	return len(page.Keys), page.Cursor, nil
 }
 
-// Settle has nothing to do: the log is read as it was written.
-func (f firn) Settle() error { return nil }
+func (f firn) Settle() error { return f.s.Compact(context.Background()) }
 
 func (f firn) Sync() error { return f.s.Sync(context.Background()) }
 

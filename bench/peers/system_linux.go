@@ -29,6 +29,22 @@ func DiskUsage(dir string) (int64, error) {
 	return total, err
 }
 
+// BytesWritten returns how many bytes this process has had written to disk, or 0
+// if that cannot be found out. It counts pages when they become dirty.
+func BytesWritten() int64 {
+	io, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(io), "\nwrite_bytes: ")
+	rest, _, _ = strings.Cut(rest, "\n")
+	n, err := strconv.ParseInt(rest, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // CPUTime returns the processor time that this process has used, on all cores, or
 // 0 if that cannot be found out.
 func CPUTime() time.Duration {

@@ -32,3 +32,6 @@ func CPUTime() time.Duration { return 0 }
 
 // ResidentBytes returns 0: it is known on Linux only.
 func ResidentBytes() int64 { return 0 }
+
+// BytesWritten returns 0: it is known on Linux only.
+func BytesWritten() int64 { return 0 }
