@@ -2,6 +2,7 @@ package compaction
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -9,8 +10,11 @@ const (
 	// maxVictims bounds the open files and the footers in the memory of a job.
 	maxVictims = 64
 
-	// A segment is not rewritten for less garbage than this share of it.
-	minGarbage = 0.05
+	// minGarbage is the share of a segment that must be garbage so that it is
+	// rewritten. Where the average is below it, that decides, but not below
+	// leastGarbage.
+	minGarbage   = 0.15
+	leastGarbage = 0.05
 
 	// smallWaste is how much garbage there may be in any store, in bytes.
 	smallWaste = 1 << 20
@@ -80,14 +84,15 @@ func Pick(st *State) (job Job, ok bool) {
 }
 
 // collect returns the segments that match, in the order of compare, then of
-// their ids.
+// their ids. The list is good until the next call.
 func (v *view) collect(match func(*Segment) bool, compare func(a, b *Segment) int) []*Segment {
-	var list []*Segment
+	list := v.list[:0]
 	for i := range v.Segments {
 		if s := &v.Segments[i]; match(s) {
 			list = append(list, s)
 		}
 	}
+	v.list = list
 	slices.SortFunc(list, func(a, b *Segment) int {
 		return cmp.Or(compare(a, b), cmp.Compare(a.ID, b.ID))
 	})
@@ -225,35 +230,39 @@ func (v *view) worth(s *Segment) bool {
 	if s.Disk <= 0 {
 		return false
 	}
-	garbage := 1 - float64(v.stays(s))/float64(s.Disk)
-	if s.Form != Values {
-		return garbage >= minGarbage
-	}
-	least := 0.5
-	switch {
-	case v.Quiet >= oldAfter:
-		least = min(1-1/v.Target, 1.0/3)
-	case v.tight() || v.pressure > 0:
-		least = 1.0 / 3
+	least := minGarbage
+	if s.Form == Values {
+		switch {
+		case v.Quiet >= oldAfter:
+			least = min(1-1/v.Target, 1.0/3)
+		case v.tight() || v.pressure > 0:
+			least = 1.0 / 3
+		default:
+			least = 1.0 / 2
+		}
 	}
 	average := float64(v.waste) / float64(max(v.total-v.Fixed, 1))
-	return garbage >= max(min(least, average), minGarbage)
+	garbage := 1 - float64(v.stays(s))/float64(s.Disk)
+	return garbage >= max(min(least, average), leastGarbage)
 }
 
-// score is benefit over cost: what is won, times how long it stays won, over
+// score is benefit over cost: the space won, times how long it stays won, over
 // what is read and written. Data that has not changed for long will stay as it
-// is, but a segment that expires gives back its space anyhow. On a tight disk
-// only the space counts.
+// is, but a segment that expires gives back its space anyhow. The time counts by
+// its root: in the simulation, its full weight costs up to a third more writes
+// when the load comes in bursts, as it prefers cold segments with hardly any
+// garbage, and none at all costs 4% more with a skewed load. Where space is
+// urgent, it does not count.
 func (v *view) score(s *Segment) float64 {
 	u := float64(v.stays(s)) / float64(s.Disk)
-	if v.tight() {
+	if v.tight() || v.pressure > 0 {
 		return (1 - u) / (1 + u)
 	}
 	age := v.Now - s.Newest
 	if s.Expires != 0 {
 		age = min(age, s.Expires-v.Now)
 	}
-	return (1 - u) / (1 + u) * float64(max(age, 1))
+	return (1 - u) / (1 + u) * math.Sqrt(float64(max(age, 1)))
 }
 
 // spaceForm is the form of what remains of victims. What is young stays so as
@@ -306,22 +315,19 @@ func settle(v *view) (Reason, Form, []*Segment) {
 // merge is the rule of the same name. The smallest go first, so that a record is
 // merged only a few times. Those that expire are merged within their bucket.
 func merge(v *view) (Reason, Form, []*Segment) {
-	bucket := func(s *Segment) int64 {
-		from, _ := Bucket(s.Expires, v.Now)
-		return from
-	}
 	small := v.collect(func(s *Segment) bool {
 		return s.Form == Settled && s.Disk < v.unit/mergeMin && !v.dying(s, mergeSoon)
-	}, func(a, b *Segment) int {
-		return cmp.Or(cmp.Compare(bucket(a), bucket(b)), cmp.Compare(a.Disk, b.Disk))
-	})
-	for len(small) > 0 {
-		n := 1
-		for n < len(small) && bucket(small[n]) == bucket(small[0]) {
-			n++
-		}
+	}, func(a, b *Segment) int { return cmp.Compare(a.Expires, b.Expires) })
+	for len(small) >= mergeMin {
+		_, to := Bucket(small[0].Expires, v.Now)
+		n, _ := slices.BinarySearchFunc(small, max(to, 1), expires)
+		n = max(n, 1)
 		if n >= mergeMin {
-			if victims := v.gather(small[:min(n, mergeMax)]); len(victims) >= mergeMin {
+			group := small[:n]
+			slices.SortFunc(group, func(a, b *Segment) int {
+				return cmp.Or(cmp.Compare(a.Disk, b.Disk), byID(a, b))
+			})
+			if victims := v.gather(group[:min(n, mergeMax)]); len(victims) >= mergeMin {
 				return Merge, Settled, victims
 			}
 		}
@@ -329,3 +335,5 @@ func merge(v *view) (Reason, Form, []*Segment) {
 	}
 	return Merge, Settled, nil
 }
+
+func expires(s *Segment, at int64) int { return cmp.Compare(s.Expires, at) }

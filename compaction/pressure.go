@@ -9,7 +9,7 @@ const (
 	quietStart = 0.7
 	busyStart  = 1.5
 	slowStart  = 1.7
-	slowEnd    = 2.5
+	slowEnd    = 2.3
 )
 
 // smallStore is added to the packed bytes when writers are delayed, so that a

@@ -1,7 +1,9 @@
 package compaction_test
 
 import (
+	"bytes"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/firnkv/firn/compaction/internal/simulate"
@@ -61,11 +63,11 @@ func bursty(v simulate.View) simulate.Load {
 func sessions(v simulate.View) simulate.Load {
 	var load simulate.Load
 	for _, ttl := range []int64{hour, 3 * hour, 12 * hour, day, 7 * day, 30 * day} {
-		for range 4 {
+		for range 2 {
 			life := float64(ttl) * (0.7 + 0.3*v.Rand.Float64())
 			step := max(ttl/48/simulate.Step, 1) * simulate.Step
 			expires := (v.Now + int64(life)) / step * step
-			load.Puts = append(load.Puts, simulate.Put{Bytes: 16 << 10 * simulate.Step / 24, Expires: max(expires, v.Now+simulate.Step)})
+			load.Puts = append(load.Puts, simulate.Put{Bytes: 16 << 10 * simulate.Step / 12, Expires: max(expires, v.Now+simulate.Step)})
 		}
 	}
 	return load
@@ -106,6 +108,22 @@ func full() func(simulate.View) simulate.Load {
 	}
 }
 
+// simulations are the scenarios, with bounds on what was measured over a year:
+// the write amplification, log included (in brackets: measured), and the number
+// of segments.
+var simulations = []struct {
+	simulate.Scenario
+	write    float64
+	segments int
+}{
+	{simulate.Scenario{Name: "uniform", Traffic: uniform}, 2.6, 100},
+	{simulate.Scenario{Name: "zipf", Traffic: zipf}, 2.3, 100},
+	{simulate.Scenario{Name: "bursty", Traffic: bursty}, 2.5, 100},
+	{simulate.Scenario{Name: "sessions", Traffic: sessions}, 2.1, 600},
+	{simulate.Scenario{Name: "retention", Traffic: retention}, 2.6, 400},
+	{simulate.Scenario{Name: "full", Traffic: full(), Capacity: 2 * gib}, 4.5, 100},
+}
+
 // TestSimulation runs stores over a year of traffic, with -short over 60 days.
 // With FIRN_PLOT=dir, each run leaves a plot there, as an SVG file.
 func TestSimulation(t *testing.T) {
@@ -113,21 +131,95 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		days = 60
 	}
-	for _, sc := range []simulate.Scenario{
-		{Name: "uniform", CPU: 0.5, Traffic: uniform},
-		{Name: "zipf", CPU: 0.5, Traffic: zipf},
-		{Name: "bursty", CPU: 0.5, Traffic: bursty},
-		{Name: "sessions", CPU: 0.5, Traffic: sessions},
-		{Name: "retention", CPU: 0.5, Traffic: retention},
-		{Name: "full", CPU: 0.5, Capacity: 2 * gib, Traffic: full()},
-	} {
-		t.Run(sc.Name, func(t *testing.T) {
-			res, err := simulate.Run(sc, days, 1)
+	for _, sim := range simulations {
+		t.Run(sim.Name, func(t *testing.T) {
+			t.Parallel()
+			sim.CPU = 0.5
+			res, err := simulate.Run(sim.Scenario, days, 1)
 			res.Table(t.Output())
+			plot(t, res)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_ = os.Getenv
+			checkSpace(t, res)
+			all := simulate.WriteAmplification(res.Samples[0], res.Samples[len(res.Samples)-1])
+			t.Logf("write amplification: %.2f", all)
+			if all > sim.write {
+				t.Errorf("write amplification is %.2f, want at most %.2f", all, sim.write)
+			}
+			for _, s := range res.Samples {
+				if s.Segments > sim.segments {
+					t.Fatalf("day %d: %d segments, want at most %d", s.Now/day, s.Segments, sim.segments)
+				}
+			}
+			if sim.Capacity > 0 {
+				checkFull(t, res)
+			}
 		})
+	}
+}
+
+// checkSpace checks what holds of the disk use in all scenarios. The log takes
+// up to 4 MiB in the smallest store, and an output as much; a store of a few
+// segments may use some more.
+func checkSpace(t *testing.T, res *simulate.Result) {
+	const small = 48 * mib
+	for _, s := range res.Samples {
+		bound := 1.8
+		if s.Quiet >= hour {
+			bound = 1.3
+			if s.Unsettled > 0 {
+				t.Fatalf("day %d: %d segments are not settled after %d s of rest", s.Now/day, s.Unsettled, s.Quiet)
+			}
+		}
+		if float64(s.Disk) > bound*float64(s.Packed)+small {
+			t.Fatalf("day %d: the store takes %d MiB, %.2f times what is live, want at most %.2f (%d s after the last write)",
+				s.Now/day, s.Disk/mib, s.Amplification(), bound, s.Quiet)
+		}
+	}
+	if bound := int64(oldAfter + 2*simulate.Step); res.Late > bound {
+		t.Errorf("an expired record stayed %d s longer than its bucket, want at most %d s", res.Late, bound)
+	}
+}
+
+// oldAfter is the age in seconds at which a log segment is packed under writes.
+const oldAfter = 600
+
+// checkFull checks that a store on a full disk has used the disk, and went on.
+func checkFull(t *testing.T, res *simulate.Result) {
+	times := 0
+	most := 0.0
+	for i, s := range res.Samples[1:] {
+		if s.Refused && !res.Samples[i].Refused {
+			times++
+		}
+		most = max(most, float64(s.Packed)/float64(res.Scenario.Capacity))
+	}
+	t.Logf("puts refused in %d periods; live records took up to %.2f of the disk", times, most)
+	if least := len(res.Samples) * simulate.Step / (10 * day); times < least {
+		t.Errorf("puts were refused in %d periods, want at least %d", times, least)
+	}
+	if most < 0.75 {
+		t.Errorf("live records never took more than %.2f of the disk, want 0.75", most)
+	}
+	const period = 5 * day / simulate.Step
+	for i := period; i < len(res.Samples) && res.Samples[i].Quiet < day; i += period {
+		if res.Samples[i].Written == res.Samples[i-period].Written {
+			t.Fatalf("day %d: nothing has been written for 5 days", res.Samples[i].Now/day)
+		}
+	}
+}
+
+func plot(t *testing.T, res *simulate.Result) {
+	dir := os.Getenv("FIRN_PLOT")
+	if dir == "" {
+		return
+	}
+	var b bytes.Buffer
+	if err := res.Plot(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, res.Scenario.Name+".svg"), b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

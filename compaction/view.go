@@ -41,6 +41,7 @@ type view struct {
 	*State
 	total int64
 	unit  int64
+	list  []*Segment // see collect
 
 	// ratio is what a raw byte takes when it is packed. It is a guess unless
 	// measured.

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -59,6 +60,7 @@ type Sample struct {
 	Pressure           float64
 	Quiet              int64 // seconds
 	Segments           int
+	Unsettled          int // log and young segments among them
 	Refused            bool
 }
 
@@ -70,24 +72,50 @@ type Result struct {
 	Late     int64 // the longest that an expired record stayed beyond its bucket, in seconds
 }
 
-// Run simulates so many days.
+// rest is how many days without traffic a run ends with.
+const rest = 2
+
+// Run simulates so many days of traffic, and two of rest.
 func Run(sc Scenario, days int, seed uint64) (*Result, error) {
 	const start = 1_800_000_000 / 86400 * 86400
 	s := newStore(start, sc.Capacity, sc.CPU)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	res := &Result{Scenario: sc, Jobs: s.jobs}
-	for end := int64(start) + int64(days)*86400; s.now < end; {
-		load := sc.Traffic(View{Now: s.now - start, Live: s.live(), Refused: s.refused, Rand: rng,
-			Alive: func(cohort int64) float64 { return s.alive[cohort] }})
-		if err := s.step(load); err != nil {
-			return res, fmt.Errorf("%s: %w", sc.Name, err)
+	for end := int64(start) + int64(days)*86400; s.now < end+rest*86400; {
+		var load Load
+		if s.now < end {
+			load = sc.Traffic(View{Now: s.now - start, Live: s.live(), Refused: s.refused, Rand: rng,
+				Alive: func(cohort int64) float64 { return s.alive[cohort] }})
 		}
-		res.Samples = append(res.Samples, Sample{Now: s.now - start, Packed: int64(s.packed()), Disk: s.disk(), Free: s.free(),
-			Written: s.written, Rewritten: s.rewritten, Pressure: compaction.Pressure(s.state()), Quiet: s.now - s.wrote,
-			Segments: len(s.segments), Refused: s.refused})
+		if err := s.step(load); err != nil {
+			return res, fmt.Errorf("%s, day %d: %w", sc.Name, (s.now-start)/86400, err)
+		}
+		res.Samples = append(res.Samples, s.sample())
 	}
 	res.Late = s.late
 	return res, nil
+}
+
+func (s *store) sample() Sample {
+	unsettled := 0
+	for _, g := range s.segments {
+		if g.Form != compaction.Settled {
+			unsettled++
+		}
+	}
+	return Sample{
+		Now:       s.now - s.began,
+		Packed:    int64(s.packed()),
+		Disk:      s.disk(),
+		Free:      s.free(),
+		Written:   s.written,
+		Rewritten: s.rewritten,
+		Pressure:  compaction.Pressure(s.state()),
+		Quiet:     s.now - s.wrote,
+		Segments:  len(s.segments),
+		Unsettled: unsettled,
+		Refused:   s.refused,
+	}
 }
 
 // step spreads a load over the time of a step, in slices of at most half a log
@@ -100,7 +128,8 @@ func (s *store) step(load Load) error {
 	slices := min(math.Ceil(bytes*logRatio/float64(compaction.Unit(s.disk())/2)), Step)
 	slices = max(slices, 1)
 	s.refused = false
-	for range int(slices) {
+	began := s.now
+	for i := range int64(slices) {
 		through := 1 - compaction.Pressure(s.state())
 		for _, p := range load.Puts {
 			n := p.Bytes / slices * through
@@ -116,10 +145,10 @@ func (s *store) step(load Load) error {
 		}
 		for _, d := range load.Deletes {
 			if !s.del(d.Cohort, d.Bytes/slices) {
-				return fmt.Errorf("day %d: no room for a delete", s.now/86400)
+				return errors.New("no room for a delete")
 			}
 		}
-		if err := s.advance(Step / slices); err != nil {
+		if err := s.advance(began + Step*(i+1)/int64(slices)); err != nil {
 			return err
 		}
 	}

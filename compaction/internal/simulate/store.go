@@ -130,6 +130,7 @@ type store struct {
 	wrote    int64 // time of the last write
 
 	alive map[int64]float64 // live bytes of each cohort
+	last  compaction.State
 
 	written, rewritten float64 // bytes on disk
 	refused            bool
@@ -190,13 +191,13 @@ func (s *store) free() int64 {
 }
 
 func (s *store) state() *compaction.State {
-	st := &compaction.State{Now: s.now, Fixed: s.fixed(), FixedLive: int64(s.log.live), Free: s.free(),
+	s.last = compaction.State{Segments: s.last.Segments[:0], Now: s.now, Fixed: s.fixed(), FixedLive: int64(s.log.live), Free: s.free(),
 		Quiet: float64(s.now - s.wrote), Target: target}
 	for _, g := range s.segments {
 		g.Live = int64(g.live)
-		st.Segments = append(st.Segments, g.Segment)
+		s.last.Segments = append(s.last.Segments, g.Segment)
 	}
-	return st
+	return &s.last
 }
 
 // write appends records or tombstones to the log.
@@ -274,8 +275,9 @@ func (s *store) roll() {
 }
 
 // advance lets time pass, and compaction work.
-func (s *store) advance(seconds float64) error {
-	s.now += int64(seconds)
+func (s *store) advance(to int64) error {
+	budget := s.cpu * float64(to-s.now)
+	s.now = to
 	if s.busy {
 		s.busy, s.wrote = false, s.now
 	}
@@ -287,9 +289,11 @@ func (s *store) advance(seconds float64) error {
 	s.log.expire(s.now)
 	for _, g := range s.segments {
 		g.expire(s.now)
+		if g.expired != 0 {
+			s.late = max(s.late, s.now-max(g.expired, g.born)-g.width)
+		}
 	}
 	s.roll()
-	budget := s.cpu * seconds
 	for budget > 0 {
 		if s.job == nil {
 			job, ok := compaction.Pick(s.state())
@@ -307,26 +311,11 @@ func (s *store) advance(seconds float64) error {
 			s.finish()
 		}
 	}
-	s.pay()
-	return s.check()
-}
-
-// pay gives the ballast its space back when there is enough.
-func (s *store) pay() {
+	if s.capacity > 0 && s.free() < 0 {
+		return fmt.Errorf("the store takes %d bytes, the disk has %d", s.disk()+s.ballast, s.capacity)
+	}
 	if s.capacity > 0 && s.ballast == 0 && s.free() > compaction.Reserve(s.disk())+2*ballastSize {
 		s.ballast = ballastSize
-	}
-}
-
-// check looks at what must hold at any time.
-func (s *store) check() error {
-	if s.capacity > 0 && s.free() < 0 {
-		return fmt.Errorf("day %d: the store takes %d bytes, the disk has %d", s.now/86400, s.disk()+s.ballast, s.capacity)
-	}
-	for _, g := range s.segments {
-		if g.expired != 0 {
-			s.late = max(s.late, s.now-max(g.expired, g.born)-g.width)
-		}
 	}
 	return nil
 }
