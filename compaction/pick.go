@@ -186,7 +186,7 @@ func space(v *view) (Reason, Form, []*Segment) {
 	if v.Quiet >= settleAfter {
 		start = quietStart
 	}
-	allowed := max(v.allowed(float64(v.packed), start), smallWaste) * v.slack()
+	allowed := max(v.allowed(start), smallWaste) * v.slack()
 	if float64(v.waste) <= allowed {
 		return Space, Settled, nil
 	}

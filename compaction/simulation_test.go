@@ -67,7 +67,7 @@ func sessions(v simulate.View) simulate.Load {
 			life := float64(ttl) * (0.7 + 0.3*v.Rand.Float64())
 			step := max(ttl/48/simulate.Step, 1) * simulate.Step
 			expires := (v.Now + int64(life)) / step * step
-			load.Puts = append(load.Puts, simulate.Put{Bytes: 16 << 10 * simulate.Step / 12, Expires: max(expires, v.Now+simulate.Step)})
+			load.Puts = append(load.Puts, simulate.Put{Bytes: 8 << 10 * simulate.Step / 12, Expires: max(expires, v.Now+simulate.Step)})
 		}
 	}
 	return load
@@ -80,8 +80,8 @@ func retention(v simulate.View) simulate.Load {
 		birth := v.Now / hour
 		cohort := func(hour int64) int64 { return int64(i+1)<<32 + hour }
 		load.Puts = append(load.Puts, simulate.Put{Cohort: cohort(birth), Bytes: 2 << 10 * simulate.Step})
-		if old := cohort(birth - days*24); birth >= days*24 {
-			load.Deletes = append(load.Deletes, simulate.Delete{Cohort: old, Bytes: v.Alive(old) / float64(6-v.Now/600%6)})
+		if old := cohort(birth - days*24); v.Now%hour == 0 && v.Alive(old) > 0 {
+			load.Deletes = append(load.Deletes, simulate.Delete{Cohort: old, Bytes: v.Alive(old)})
 		}
 	}
 	return load
@@ -94,15 +94,15 @@ func full() func(simulate.View) simulate.Load {
 	goal := 0.0
 	return func(v simulate.View) simulate.Load {
 		load := simulate.Load{Puts: []simulate.Put{
-			{Cohort: 1, Bytes: 48 << 10 * simulate.Step},
-			{Cohort: 1, Bytes: 16 << 10 * simulate.Step, Replace: true},
+			{Cohort: 1, Bytes: 6 << 10 * simulate.Step},
+			{Cohort: 1, Bytes: 2 << 10 * simulate.Step, Replace: true},
 		}}
-		if v.Refused && !deleting && v.Rand.IntN(20) == 0 {
+		if v.Refused && !deleting && v.Rand.IntN(200) == 0 {
 			deleting, goal = true, v.Live*2/3
 		}
 		deleting = deleting && v.Live > goal
 		if deleting {
-			load.Deletes = []simulate.Delete{{Cohort: 1, Bytes: 100 << 10 * simulate.Step}}
+			load.Deletes = []simulate.Delete{{Cohort: 1, Bytes: 12 << 10 * simulate.Step}}
 		}
 		return load
 	}

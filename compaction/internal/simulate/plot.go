@@ -50,15 +50,16 @@ func (r *Result) Plot(w io.Writer) error {
 		}},
 		{"space", "#d62728", func(i int) float64 { return min(at(i).Amplification(), 3) }},
 	}}
-	load := panel{title: "segments; percent of puts delayed, refused", lines: []series{
+	refused := make([]float64, len(r.Samples)/day+1) // percent of each day
+	for i := range r.Samples {
+		if at(i).Refused {
+			refused[i/day] += 100.0 / day
+		}
+	}
+	load := panel{title: "segments; percent of puts delayed, and refused by day", lines: []series{
 		{"segments", "#7f7f7f", func(i int) float64 { return float64(at(i).Segments) }},
 		{"delayed", "#9467bd", func(i int) float64 { return at(i).Pressure * 100 }},
-		{"refused", "#ff7f0e", func(i int) float64 {
-			if at(i).Refused {
-				return 100
-			}
-			return 0
-		}},
+		{"refused", "#ff7f0e", func(i int) float64 { return refused[i/day] }},
 	}}
 	panels := []panel{sizes, amplification, load}
 

@@ -110,7 +110,7 @@ func (s *store) sample() Sample {
 		Free:      s.free(),
 		Written:   s.written,
 		Rewritten: s.rewritten,
-		Pressure:  compaction.Pressure(s.state()),
+		Pressure:  s.pressure,
 		Quiet:     s.now - s.wrote,
 		Segments:  len(s.segments),
 		Unsettled: unsettled,
@@ -127,12 +127,13 @@ func (s *store) step(load Load) error {
 	}
 	slices := min(math.Ceil(bytes*logRatio/float64(compaction.Unit(s.disk())/2)), Step)
 	slices = max(slices, 1)
-	s.refused = false
+	s.refused, s.pressure = false, 0
 	began := s.now
 	for i := range int64(slices) {
-		through := 1 - compaction.Pressure(s.state())
+		pressure := compaction.Pressure(s.state())
+		s.pressure += pressure / slices
 		for _, p := range load.Puts {
-			n := p.Bytes / slices * through
+			n := p.Bytes / slices * (1 - pressure)
 			if s.capacity > 0 && s.free()-int64(n*logRatio) < compaction.Reserve(s.disk()) {
 				s.refused = true
 				continue

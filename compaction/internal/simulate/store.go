@@ -129,8 +129,9 @@ type store struct {
 	busy     bool  // something was written since time passed
 	wrote    int64 // time of the last write
 
-	alive map[int64]float64 // live bytes of each cohort
-	last  compaction.State
+	alive    map[int64]float64 // live bytes of each cohort that does not expire
+	last     compaction.State
+	pressure float64 // mean of a step
 
 	written, rewritten float64 // bytes on disk
 	refused            bool
@@ -219,8 +220,8 @@ func (s *store) put(id int64, bytes float64, replace bool) {
 	}
 	s.write(bytes, 0)
 	s.log.put(id, bytes)
-	s.alive[id] += bytes
 	if e := expiry(id); e == 0 {
+		s.alive[id] += bytes
 		s.log.Expires = math.MaxInt64
 	} else {
 		s.log.Expires = max(s.log.Expires, e)
@@ -280,11 +281,6 @@ func (s *store) advance(to int64) error {
 	s.now = to
 	if s.busy {
 		s.busy, s.wrote = false, s.now
-	}
-	for id := range s.alive {
-		if e := expiry(id); e != 0 && e <= s.now {
-			delete(s.alive, id)
-		}
 	}
 	s.log.expire(s.now)
 	for _, g := range s.segments {
