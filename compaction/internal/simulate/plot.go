@@ -10,7 +10,7 @@ import (
 // The layout of a plot, in pixels.
 const (
 	plotWidth   = 1000
-	panelHeight = 190
+	panelHeight = 160
 	plotLeft    = 70
 	plotRight   = 130
 	plotTop     = 50
@@ -31,8 +31,8 @@ type panel struct {
 	lines []series
 }
 
-// Plot writes an SVG image of the run: disk use, amplification, and pressure and
-// the number of segments.
+// Plot writes an SVG image of the run: disk use, amplification of space and of
+// writes, delays, and the number of segments.
 func (r *Result) Plot(w io.Writer) error {
 	const day = 86400 / Step
 	gib := func(n int64) float64 { return float64(n) / (1 << 30) }
@@ -44,11 +44,13 @@ func (r *Result) Plot(w io.Writer) error {
 	if c := r.Scenario.Capacity; c > 0 {
 		sizes.marks = []float64{gib(c)}
 	}
-	amplification := panel{title: "amplification", low: 1, marks: []float64{1.3, 1.8}, lines: []series{
-		{"write, by day", "#2ca02c", func(i int) float64 {
+	space := panel{title: "space amplification", low: 1, marks: []float64{1.3, 1.8}, lines: []series{
+		{"space", "#d62728", func(i int) float64 { return min(at(i).Amplification(), 2.5) }},
+	}}
+	write := panel{title: "write amplification by day", low: 1, lines: []series{
+		{"write", "#2ca02c", func(i int) float64 {
 			return WriteAmplification(*at(i / day * day), *at(min(i/day*day+day, len(r.Samples)) - 1))
 		}},
-		{"space", "#d62728", func(i int) float64 { return min(at(i).Amplification(), 3) }},
 	}}
 	refused := make([]float64, len(r.Samples)/day+1) // percent of each day
 	for i := range r.Samples {
@@ -61,7 +63,7 @@ func (r *Result) Plot(w io.Writer) error {
 		{"delayed", "#9467bd", func(i int) float64 { return at(i).Pressure * 100 }},
 		{"refused", "#ff7f0e", func(i int) float64 { return refused[i/day] }},
 	}}
-	panels := []panel{sizes, amplification, load}
+	panels := []panel{sizes, space, write, load}
 
 	height := plotTop + len(panels)*(panelHeight+panelGap)
 	var b strings.Builder

@@ -162,10 +162,13 @@ func (s *Sample) Amplification() float64 {
 }
 
 // WriteAmplification returns what was written to disk over what was written to
-// the log, between two samples.
+// the log, between two samples; 0 if that was nothing.
 func WriteAmplification(from, to Sample) float64 {
 	written := to.Written - from.Written
-	return (written + to.Rewritten - from.Rewritten) / max(written, 1)
+	if written <= 0 {
+		return 0
+	}
+	return (written + to.Rewritten - from.Rewritten) / written
 }
 
 // Table prints one line for each month.
