@@ -225,7 +225,7 @@ func classOf(s *Segment) Form {
 // Large values are dear to copy, so of a value segment half must be garbage;
 // when the disk is tight or writers are delayed a third, and at rest only so much
 // that the target can be kept. It is never more than the average of all segments,
-// lest none is worth it.
+// lest none is worth it when all are alike.
 func (v *view) worth(s *Segment) bool {
 	if s.Disk <= 0 {
 		return false
@@ -241,7 +241,7 @@ func (v *view) worth(s *Segment) bool {
 			least = 1.0 / 2
 		}
 	}
-	average := float64(v.waste) / float64(max(v.total-v.Fixed, 1))
+	average := 0.99 * float64(v.waste) / float64(max(v.total-v.Fixed, 1)) // a little less, as sizes are rounded
 	garbage := 1 - float64(v.stays(s))/float64(s.Disk)
 	return garbage >= max(min(least, average), leastGarbage)
 }

@@ -74,15 +74,19 @@ func randomState(rng *rand.Rand) *State {
 	}
 	size := int64(1) << (10 + rng.IntN(17))
 	tombstones, values, garbage := rng.IntN(3) == 0, rng.IntN(3) == 0, rng.Float64()
+	even := rng.IntN(4) == 0
 	for id := range uint64(rng.IntN(150)) {
 		s := Segment{ID: 1 + id*uint64(1+rng.IntN(3))*200, Form: Form(rng.IntN(3)), Newest: testNow - int64(rng.ExpFloat64()*86400)}
 		s.ID += id
-		if values && rng.IntN(3) == 0 {
+		if values && (even || rng.IntN(3) == 0) {
 			s.Form = Values
 		}
 		s.Puts = 1 + rng.Int64N(size)
 		s.Live = int64(float64(s.Puts) * (1 - garbage*rng.Float64()))
-		if rng.IntN(8) == 0 {
+		switch {
+		case even:
+			s.Live = int64(float64(s.Puts) * (1 - garbage))
+		case rng.IntN(8) == 0:
 			s.Live = 0
 		}
 		s.Disk = 1 + int64(float64(s.Puts)*(0.2+rng.Float64()))
@@ -127,7 +131,7 @@ func checkJob(t *testing.T, i int, st *State, job Job) {
 		t.Fatalf("state %d: victims of %v", i, job)
 	}
 	v := newView(st)
-	var outputs int64
+	var outputs, taken int64 // live puts; needed tombstones
 	values := 0
 	for _, id := range job.Victims {
 		n := slices.IndexFunc(st.Segments, func(s Segment) bool { return s.ID == id })
@@ -137,6 +141,10 @@ func checkJob(t *testing.T, i int, st *State, job Job) {
 		s := &st.Segments[n]
 		if s.Form == Values {
 			values++
+		}
+		if s.needed() {
+			taken += s.Disk
+			continue
 		}
 		if job.Reason == Dead {
 			if s.Live > 0 && (s.Expires == 0 || s.Expires > st.Now) {
@@ -152,8 +160,8 @@ func checkJob(t *testing.T, i int, st *State, job Job) {
 		}
 		outputs += live
 	}
-	if st.Free >= 0 && outputs > st.Free && job.Reason != Dead {
-		t.Fatalf("state %d: outputs of %d bytes, %d are free: %v", i, outputs, st.Free, job)
+	if st.Free >= 0 && outputs+taken > st.Free {
+		t.Fatalf("state %d: outputs of %d bytes, %d are free: %v", i, outputs+taken, st.Free, job)
 	}
 	if (job.Form == Values) != (values == len(job.Victims)) || values > 0 && job.Form != Values && job.Reason != Dead {
 		t.Fatalf("state %d: %d value segments among the victims: %v", i, values, job)

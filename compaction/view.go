@@ -180,12 +180,18 @@ func (v *view) stays(s *Segment) int64 {
 }
 
 // worst is the most that rewriting the segment may take: all tombstones turn
-// out to be needed, and a log segment shrinks by a fifth less than the others
-// did, or not at all if nothing is known of any.
+// out to be needed, and the records of a log segment shrink by a fifth less than
+// those of others did, or not at all if nothing is known of any. They may well
+// take more than before, as the frames of a log hold more records.
 func (v *view) worst(s *Segment) int64 {
 	live := s.liveDisk()
-	if s.Form == Log && v.measured {
-		live = min(live, int64(float64(s.Live)*v.ratio*1.25))
+	if s.Form == Log && !v.expired(s) {
+		packed := int64(float64(s.Live) * v.ratio)
+		if v.measured {
+			live = packed + packed/4
+		} else {
+			live = max(live, packed)
+		}
 	}
 	return live + s.markers()
 }
