@@ -1,23 +1,3 @@
-// Package compaction decides which segments are rewritten, and when, and rewrites
-// them.
-//
-// # Policy
-//
-// [Pick] and [Pressure] are pure functions of a [State], the statistics of the
-// segments. Tests run them against a store that is modelled by counts, over a year
-// of traffic, where half a core is left to compaction. Disk use as a multiple of
-// what the live records take packed, at a target of 1.3, and what was written to
-// disk as a multiple of what was written to the log:
-//
-//	                                              mean  most  at rest  writes
-//	uniform overwrites, without a pause           1.43  1.45     1.21     2.4
-//	skewed overwrites, without a pause            1.43  1.45     1.20     2.1
-//	overwrites by day, in bursts of 36,000/s      1.24  1.77     1.19     2.3
-//	records that live from an hour to 30 days     1.09  1.13     1.12     1.9
-//	deletes at an age of 7, 30 and 90 days        1.44  1.45     1.21     2.3
-//	a disk that fills up every week               1.22  1.45     1.19     4.5
-//
-// The first two days, with hardly anything in the store, are left out.
 package compaction
 
 // Form is how a segment holds its records.

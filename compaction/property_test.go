@@ -27,7 +27,7 @@ func testSeed(t *testing.T) uint64 {
 // applied one after the other they come to an end, with little garbage left.
 func TestPickProperties(t *testing.T) {
 	seed := testSeed(t)
-	states := 3000
+	states := 1500
 	if testing.Short() {
 		states = 500
 	}

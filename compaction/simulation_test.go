@@ -11,11 +11,10 @@ import (
 )
 
 const (
-	minute = 60
-	hour   = 3600
-	day    = 86400
-	mib    = 1 << 20
-	gib    = 1 << 30
+	hour = 3600
+	day  = 86400
+	mib  = 1 << 20
+	gib  = 1 << 30
 )
 
 // uniform overwrites 4 GiB of records, each as likely as the other, 1.3 times a
@@ -28,9 +27,8 @@ func uniform(v simulate.View) simulate.Load {
 	return simulate.Load{Puts: []simulate.Put{{Cohort: 1, Bytes: 64 << 10 * simulate.Step, Replace: true}}}
 }
 
-// zipf overwrites as many bytes, each half of the rest of the records as often
-// as all that are left: a sixteenth of the writes goes to half of the records,
-// another to an eighth of a per cent.
+// zipf overwrites as many bytes, a tenth of them in each of ten classes of records,
+// each half as large as the one before.
 func zipf(v simulate.View) simulate.Load {
 	const size = 4 * gib
 	const classes = 10
@@ -46,8 +44,8 @@ func zipf(v simulate.View) simulate.Load {
 	return load
 }
 
-// bursty writes by day, with three minutes' worth each noon at what a fast disk takes,
-// and rests at night.
+// bursty writes by day, each noon 36,000 records a second for ten minutes, and
+// rests at night.
 func bursty(v simulate.View) simulate.Load {
 	load := uniform(v)
 	switch h := v.Now / hour % 24; {
@@ -55,7 +53,7 @@ func bursty(v simulate.View) simulate.Load {
 	case h < 8 || h >= 20:
 		return simulate.Load{}
 	case v.Now%day == 12*hour:
-		load.Puts[0].Bytes = 60 * mib * 3 * minute
+		load.Puts[0].Bytes = 18 * mib * simulate.Step
 	}
 	return load
 }
@@ -88,8 +86,8 @@ func retention(v simulate.View) simulate.Load {
 	return load
 }
 
-// full grows until puts are refused, then deletes a third of what is there while
-// it goes on to write. One record in four is overwritten in place of growth.
+// full grows until puts are refused, then deletes a third of what is there, a
+// while later and while it goes on to write. One put in four is an overwrite.
 func full() func(simulate.View) simulate.Load {
 	deleting := false
 	goal := 0.0
