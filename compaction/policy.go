@@ -31,14 +31,19 @@ type Segment struct {
 	// are neither replaced nor expired; in bytes of key, metadata and value.
 	Puts, Live int64
 
-	// Tombstones are the records of deletes. If Kept is set they are known
-	// to be needed: none of the segments with older records has gone since
-	// that was found out.
-	Tombstones int64
-	Kept       bool
+	// Tombstones is the number of records of deletes, Pointers that of puts
+	// whose value is in a value segment, live or not.
+	//
+	// Kept is set when a rewrite has found that all of them are needed, and
+	// cleared when that may have changed: when a segment with puts that are
+	// older than a record here has gone, or a value segment that a record
+	// here points into. Without that rule a segment of nothing but needed
+	// tombstones would be rewritten for ever.
+	Tombstones, Pointers int64
+	Kept                 bool
 
-	// Expires is the second in which the last of the puts expires, 0 if one
-	// of them never does.
+	// Expires is the second in which the last of the puts, pointers included,
+	// expires, 0 if one of them never does.
 	Expires int64
 
 	// Newest is the time of the newest commit in it, Unix seconds.
@@ -52,8 +57,8 @@ type State struct {
 
 	// Fixed are bytes on disk of what cannot be rewritten now: the log
 	// segments that take frames or have no footer yet, value segments that
-	// take values, the manifest, a checkpoint. Live is how many bytes of key,
-	// metadata and value of Fixed are live.
+	// take values, the manifest, a checkpoint; not the ballast. FixedLive is
+	// how many bytes of key, metadata and value of Fixed are live.
 	Fixed, FixedLive int64
 
 	Free int64 // bytes of disk that are available; negative: not known
@@ -62,7 +67,7 @@ type State struct {
 	Quiet float64
 
 	// Target is the disk use that compaction keeps to, as a multiple of what
-	// the live records take when they are packed.
+	// the live records take when they are packed; above 1.
 	Target float64
 }
 
@@ -79,10 +84,10 @@ const (
 	Full   Reason = "full"   // somebody asked for it
 )
 
-// Job is a rewrite: what is live in the victims goes to new segments of the form,
-// and the victims go.
+// Job is a rewrite: what is needed of the victims goes to new segments of the
+// form, and the victims go.
 type Job struct {
 	Reason  Reason
-	Victims []uint64
-	Form    Form // Young or Settled; value segments are rewritten to value segments
+	Victims []uint64 // ascending
+	Form    Form     // Young, Settled, or Values if all victims are value segments
 }
