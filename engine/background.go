@@ -9,8 +9,8 @@ import (
 	"github.com/firnkv/firn/segment"
 )
 
-// background is the goroutine that seals log segments and makes the next one
-// ahead of need.
+// background is the goroutine that seals log and value segments, and makes the
+// next log segment ahead of need.
 type background struct {
 	s       *Store
 	signal  chan struct{}
@@ -64,6 +64,9 @@ func (b *background) run() {
 func (b *background) work() error {
 	s := b.s
 	if err := s.committer.offer(s.createLog); err != nil {
+		return s.syncFailed(s.diskError(err))
+	}
+	if err := s.sealRetired(); err != nil {
 		return s.syncFailed(s.diskError(err))
 	}
 	for _, sg := range s.segs.all() {

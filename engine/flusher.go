@@ -127,6 +127,11 @@ func (c *committer) flushLocked(all bool) (left bool) {
 func (c *committer) syncAll() error {
 	c.disk.Lock()
 	defer c.disk.Unlock()
+	return c.syncAllLocked()
+}
+
+// syncAllLocked is syncAll for who holds disk.
+func (c *committer) syncAllLocked() error {
 	if c.async {
 		c.flushLocked(true)
 	}
