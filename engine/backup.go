@@ -184,11 +184,12 @@ func (b *backup) note() error {
 			return err
 		}
 	}
+	seq := c.loggedSeq() // takes the committer's mu, which comes before state
 	s.state.Lock()
 	defer s.state.Unlock()
 	b.state = s.manifest.state.clone()
 	b.state.maxTime = max(b.state.maxTime, s.clock.now())
-	b.state.lastSeq = c.loggedSeq()
+	b.state.lastSeq = seq
 	for _, info := range b.state.sorted() {
 		if err := b.noteSegment(info, info.id == activeID(c)); err != nil {
 			return err
@@ -381,7 +382,8 @@ func (b *backup) copyFrom(p backupPart, file vfs.File, from int64) error {
 	if b.buf == nil {
 		b.buf = make([]byte, copyChunk)
 	}
-	for off := from; off < p.end; {
+	off := from
+	for off < p.end {
 		if err := b.check(); err != nil {
 			return err
 		}
@@ -399,6 +401,7 @@ func (b *backup) copyFrom(p backupPart, file vfs.File, from int64) error {
 			break
 		}
 	}
+	b.advance(p.end - off)
 	if err := file.Truncate(p.end); err != nil {
 		return err
 	}
