@@ -130,15 +130,20 @@ func (b *backup) checkDest() (empty bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	foreign := ""
+	foreign, store := "", false
 	for _, name := range names {
 		switch name {
 		case backupName:
 			return false, b.checkMark()
+		case manifestName:
+			store = true
 		case lockName, backupTmpName:
 		default:
 			foreign = name
 		}
+	}
+	if store {
+		return false, notBackup("it is a store of its own, or a backup that was opened for writing")
 	}
 	if foreign != "" {
 		return false, notBackup("it has a file %s but no %s", foreign, backupName)

@@ -194,14 +194,13 @@ func TestBackup(t *testing.T) {
 			}
 			h := sc.h.clone()
 			sc.must(t, sc.checkBackup(backupDir, h))
-			before := files(t, mem, backupDir)
 
 			again := sc.mustBackup(t, backupDir)
 			if again.Linked != 0 || again.Kept < first.Linked || again.Bytes != first.Bytes || again.CopiedBytes > first.CopiedBytes {
 				t.Errorf("same backup again: %+v, first %+v", again, first)
 			}
 			sc.must(t, sc.checkBackup(backupDir, h))
-			before = files(t, mem, backupDir)
+			before := files(t, mem, backupDir)
 
 			sc.must(t, sc.fill(100))
 			awaitSealed(t, sc.s)
@@ -315,7 +314,7 @@ func TestBackupRefused(t *testing.T) {
 	seed := testSeed(t)
 	mem := vfs.NewMem()
 	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(seed, 0)))
-	sc.must(t, sc.fill(10))
+	sc.must(t, sc.fill(3))
 	sc.mustBackup(t, backupDir)
 
 	makeFile := func(name string, b []byte) {
@@ -345,7 +344,7 @@ func TestBackupRefused(t *testing.T) {
 		"/srv/firn":                  "it has a file db",
 		"/srv/foreign":               "photo.jpg",
 		"/srv/fake":                  "something else",
-		"/srv/other":                 "no BACKUP",
+		"/srv/other":                 "is a store of its own",
 		"/srv/backups/other":         "another store",
 		"/srv/firn/../firn/db/../db": "directory of the store",
 	} {
@@ -544,6 +543,43 @@ func TestBackupDuringStream(t *testing.T) {
 	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
 }
 
+// The place of a chunk that is being written is a gap in the backup, which the next
+// one fills.
+func TestBackupOfGaps(t *testing.T) {
+	seed := testSeed(t)
+	mem := vfs.NewMem()
+	fault := vfs.NewFault(mem)
+	sc := openScript(t, fault, SyncAlways, rand.New(rand.NewPCG(seed, 0)))
+	sc.must(t, sc.step(sc.put("before", 100<<10)))
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	var blocked atomic.Bool
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.KindWrite && strings.HasSuffix(op.Name, sc.s.values.open[0].name()) {
+			if blocked.CompareAndSwap(false, true) {
+				close(reached)
+				<-goOn
+			}
+		}
+		return nil
+	})
+	h, slow := sc.h.clone(), noise(sc.rng, 100<<10)
+	put := make(chan error)
+	go func() { put <- sc.s.Put(sc.ctx, "slow", slow, nil) }()
+	<-reached
+	for _, key := range []string{"behind", "at the end"} {
+		w := sc.put(key, 100<<10)
+		sc.must(t, perform(sc.ctx, sc.s, w))
+		h.do(key, w)
+		sc.mustBackup(t, backupDir)
+		sc.must(t, sc.checkBackup(backupDir, h))
+	}
+	close(goOn)
+	sc.must(t, <-put)
+	h.do("slow", modelWrite{"slow", newModelPair("slow", slow, "", 0)})
+	sc.mustBackup(t, backupDir)
+	sc.must(t, sc.checkBackup(backupDir, h))
+}
+
 // signal reads as nothing, but not before it is told to.
 type signal struct{ reached, goOn chan struct{} }
 
@@ -655,6 +691,46 @@ func TestSealAfterFailedWrite(t *testing.T) {
 	sc.must(t, sc.close())
 	sc.must(t, sc.open())
 	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
+}
+
+// What waits in the queue of writers is not in the log, and its sequence numbers may
+// be used again after a crash.
+func TestLoggedSeq(t *testing.T) {
+	sc := openScript(t, vfs.NewMem(), SyncAlways, newRand(t))
+	sc.must(t, sc.step(sc.put("key", 10), sc.put("key", 10)))
+	c := &sc.s.committer
+	c.disk.Lock()
+	done := make(chan error)
+	for range 2 {
+		go func() { done <- sc.s.Put(sc.ctx, "key", nil, nil) }()
+	}
+	for c.lastSeq() < 4 {
+		runtime.Gosched()
+	}
+	seq := c.loggedSeq()
+	c.disk.Unlock()
+	sc.must(t, errors.Join(<-done, <-done))
+	if seq != 2 || c.loggedSeq() != 4 {
+		t.Errorf("%d, then %d; want 2 and 4", seq, c.loggedSeq())
+	}
+}
+
+func TestManifestBranches(t *testing.T) {
+	want := []branch{{1 << 63, 7}, {2, 1 << 40}}
+	e := edit(nil).next(3)
+	for _, b := range want {
+		e = e.branch(b)
+	}
+	for range 2 {
+		state := manifestState{segments: map[uint64]*segmentInfo{}}
+		if err := state.apply(e); err != nil || !slices.Equal(state.branches, want) {
+			t.Fatalf("%+v, %v", state.branches, err)
+		}
+		e = state.snapshot()
+	}
+	if err := (&manifestState{}).apply(edit(nil).branch(want[0])[:9]); err == nil {
+		t.Error("half a branch was accepted")
+	}
 }
 
 // writerLog is one of several writers at once. Each step is a batch; it says how

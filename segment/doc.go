@@ -21,8 +21,9 @@
 //   - A packed segment comes out of compaction: one record a frame, sorted by
 //     key, compressed with a dictionary that the segment carries.
 //   - A value segment holds large values: chunk frames, then a record frame
-//     that lists them. It has no footer; the records in log and packed segments
-//     that point into it are its directory, and they alone make a value
+//     that lists them. It never has a footer: the store's manifest alone says
+//     that it is sealed, and takes no more values. The records in log and packed
+//     segments that point into it are its directory, and they alone make a value
 //     committed.
 //
 // # File header
