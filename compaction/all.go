@@ -5,11 +5,12 @@ package compaction
 // a hundredth of a segment. The jobs come to an end, as what they write is in that
 // form.
 func PickAll(st *State) (job Job, ok bool) {
-	if job, ok = pickDead(st); ok {
-		return job, true
+	v := newView(st)
+	if reason, form, victims := dead(&v); len(victims) > 0 {
+		return newJob(reason, form, victims), true
 	}
 	job = Job{Reason: Full, Form: Settled}
-	values := Job{Reason: Full, Form: Settled}
+	values := Job{Reason: Full, Form: Values}
 	var sum int64
 	for i := range st.Segments {
 		s := &st.Segments[i]

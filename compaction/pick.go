@@ -73,14 +73,18 @@ func Pick(st *State) (job Job, ok bool) {
 		if form != Values && reason != Settle {
 			victims = v.piggyback(victims)
 		}
-		ids := make([]uint64, len(victims))
-		for i, s := range victims {
-			ids[i] = s.ID
-		}
-		slices.Sort(ids)
-		return Job{Reason: reason, Victims: ids, Form: form}, true
+		return newJob(reason, form, victims), true
 	}
 	return Job{}, false
+}
+
+func newJob(reason Reason, form Form, victims []*Segment) Job {
+	ids := make([]uint64, len(victims))
+	for i, s := range victims {
+		ids[i] = s.ID
+	}
+	slices.Sort(ids)
+	return Job{Reason: reason, Victims: ids, Form: form}
 }
 
 // collect returns the segments that match, in the order of compare, then of

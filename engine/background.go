@@ -10,8 +10,8 @@ import (
 	"github.com/firnkv/firn/segment"
 )
 
-// background is the goroutine that seals log segments and makes the next one
-// ahead of need.
+// background is the goroutine that seals log and value segments, and makes the
+// next log segment ahead of need.
 type background struct {
 	s       *Store
 	signal  chan struct{}
@@ -71,17 +71,20 @@ func (b *background) work() error {
 	return b.sealNow()
 }
 
-// sealNow seals what is frozen.
+// sealNow seals what takes no more frames or values.
 func (b *background) sealNow() error {
 	b.sealing.Lock()
 	defer b.sealing.Unlock()
 	s := b.s
+	if err := s.sealRetired(); err != nil {
+		return s.syncFailed(s.diskError(err))
+	}
 	for _, sg := range s.segs.all() {
 		s.state.Lock()
 		info := s.manifest.state.segments[sg.id]
 		frozen := info != nil && info.state == stateFrozen
 		s.state.Unlock()
-		if !frozen {
+		if !frozen || sg.kind != segment.Log {
 			continue
 		}
 		if err := s.seal(sg, info.end); err != nil {

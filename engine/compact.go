@@ -109,7 +109,7 @@ func (c *compactor) request() *compactRequest {
 // full does what Compact asks for.
 func (c *compactor) full(w *compactRequest) {
 	err := c.packLog()
-	for err == nil {
+	for tries := 0; err == nil; {
 		if err = w.ctx.Err(); err != nil {
 			break
 		}
@@ -118,6 +118,10 @@ func (c *compactor) full(w *compactRequest) {
 			break
 		}
 		err = c.do(w.ctx, job, true)
+		if err == errNotReady && tries < fullTries {
+			tries++
+			err = c.packLog()
+		}
 	}
 	if err == errHalted {
 		err = ErrClosed
@@ -125,8 +129,16 @@ func (c *compactor) full(w *compactRequest) {
 	w.end(err)
 }
 
-// packLog ends the active log segment and has everything before it sealed.
+// fullTries is how often a full compaction tries to move values that are being
+// written to.
+const fullTries = 3
+
+// packLog ends the active log segment, and value segments with garbage, and has
+// everything before sealed.
 func (c *compactor) packLog() error {
+	if err := c.sealValues(0.01); err != nil {
+		return err
+	}
 	if _, err := c.s.committer.rollNow(); err != nil {
 		return c.s.syncFailed(err)
 	}
@@ -146,6 +158,9 @@ func (c *compactor) end(job compaction.Job, r jobReport, err error) {
 	defer c.mu.Unlock()
 	st := &c.status
 	st.Running, st.Victims, st.LastError = "", nil, ""
+	if err == errNotReady {
+		return
+	}
 	if err != nil {
 		st.LastError = err.Error()
 		return

@@ -44,17 +44,22 @@ const maxPacked = 128 << 20
 //  5. The victims leave the table, and with the last reader their files go.
 func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, full bool) (jobReport, error) {
 	j, err := s.newJob(ctx, c, job)
-	if err != nil || j == nil {
+	if err != nil {
 		return jobReport{}, err
 	}
 	defer j.release()
+	if job.Form == compaction.Values {
+		job.Form = compaction.Settled // of the segments that point to the values
+	}
 	opts := compaction.Options{
 		Form: job.Form, Now: j.now, MaxBytes: max(s.segmentBytes(), compaction.Unit(0)/4), Memory: compactMemory, Workers: 1,
 	}
 	if full {
 		opts.Workers, opts.MaxBytes = runtime.GOMAXPROCS(0), maxPacked
 	}
-	j.report.Report, err = compaction.Rewrite(ctx, j, j.victims, opts)
+	if len(j.victims) > 0 {
+		j.report.Report, err = compaction.Rewrite(ctx, j, j.victims, opts)
+	}
 	if err == nil {
 		err = j.commit()
 	}
@@ -84,8 +89,11 @@ type compactJob struct {
 	report  jobReport
 }
 
-// newJob takes the victims. If the values in one of them are to be moved, but the
-// segments that point to them cannot all be rewritten yet, it returns nil.
+// errNotReady: values are to be moved, but the segments that point to them cannot
+// all be rewritten yet.
+var errNotReady = errors.New("not all that has to be rewritten is sealed")
+
+// newJob takes the victims.
 func (s *Store) newJob(ctx context.Context, c *compactor, job compaction.Job) (*compactJob, error) {
 	j := &compactJob{s: s, ctx: ctx, c: c, now: s.clock.now(), byID: map[uint64]*seg{}}
 	for _, id := range job.Victims {
@@ -94,10 +102,13 @@ func (s *Store) newJob(ctx context.Context, c *compactor, job compaction.Job) (*
 		}
 	}
 	ready, err := j.takePointers()
-	if err == nil && ready {
+	if err == nil && !ready {
+		err = errNotReady
+	}
+	if err == nil {
 		err = j.openVictims()
 	}
-	if err != nil || !ready || len(j.segs) == 0 {
+	if err != nil {
 		j.release()
 		return nil, err
 	}
@@ -277,7 +288,9 @@ func (j *compactJob) drop(added []*seg) {
 	s.state.Lock()
 	for _, sg := range j.segs {
 		if part := sg.sealed.Load(); part != nil {
-			oldest = min(oldest, part.footer.Totals().MinSeq)
+			if t := part.footer.Totals(); t.Puts+t.Pointers > 0 {
+				oldest = min(oldest, t.MinSeq)
+			}
 		}
 		j.report.removed++
 		j.report.freed += s.allocated(sg)
@@ -286,10 +299,14 @@ func (j *compactJob) drop(added []*seg) {
 		sg.release()
 	}
 	s.state.Unlock()
-	// Tombstones that hid something in them may have become superfluous; not
-	// those that were judged just now.
+	// Tombstones that hid something in them may have become superfluous, and
+	// pointers have if the values are gone; not those that were judged just now.
+	values := len(j.values.victims) > 0
 	for _, sg := range s.segs.all() {
-		if sg.kept && sg.sealed.Load().footer.Totals().MaxSeq > oldest && !slices.Contains(added, sg) {
+		if !sg.kept || slices.Contains(added, sg) {
+			continue
+		}
+		if t := sg.sealed.Load().footer.Totals(); t.MaxSeq > oldest || values && t.Pointers > 0 {
 			sg.kept = false
 		}
 	}

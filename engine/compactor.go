@@ -110,6 +110,10 @@ func (c *compactor) step() (more bool) {
 	if c.s.opts.ManualCompaction || time.Now().Before(c.retry) || c.s.committer.fatal() != nil {
 		return false
 	}
+	if err := c.sealValues(worthSealing); err != nil {
+		c.retry = time.Now().Add(retryAfter)
+		return false
+	}
 	st := c.state()
 	c.s.throttle.set(compaction.Pressure(st))
 	job, ok := compaction.Pick(st)
@@ -139,10 +143,40 @@ func (c *compactor) do(ctx context.Context, job compaction.Job, full bool) error
 	if err == nil || errors.Is(err, errHalted) || ctx.Err() != nil {
 		return err
 	}
+	if err == errNotReady {
+		c.retry = time.Now().Add(tick)
+		return err
+	}
 	c.retry = time.Now().Add(retryAfter)
 	err = c.s.syncFailed(c.s.diskError(err))
 	c.s.log.Error("compaction failed", "dir", c.s.dir, "reason", string(job.Reason), "error", err)
 	return err
+}
+
+// worthSealing is the share of garbage from which on a value segment takes no more
+// values, so that compaction can take it.
+const worthSealing = 0.5
+
+// sealLeast is how large a value segment has to be for that.
+const sealLeast = 1 << 20
+
+// sealValues ends value segments of which at least such a share is garbage, as far
+// as the pairs in them tell.
+func (c *compactor) sealValues(share float64) error {
+	for _, sg := range c.s.segs.all() {
+		end := sg.end.Load()
+		if sg.kind != segment.Value || end < sealLeast || c.s.isSealed(sg) {
+			continue
+		}
+		puts, live := sg.counts.puts.count().Bytes, sg.counts.live().Bytes
+		if float64(puts-live) < share*float64(puts) || puts == 0 {
+			continue
+		}
+		if _, err := c.s.sealValues(sg); err != nil {
+			return c.s.syncFailed(c.s.diskError(err))
+		}
+	}
+	return nil
 }
 
 // quietRoll is the least that a log segment holds to be ended when nobody writes,
@@ -155,12 +189,11 @@ func (c *compactor) rollQuiet(st *compaction.State) bool {
 	if st.Quiet < 2 || c.s.logBytes() < quietRoll {
 		return false
 	}
-	rolled, err := c.s.committer.rollNow()
-	if err != nil {
+	if _, err := c.s.committer.rollNow(); err != nil {
 		c.retry = time.Now().Add(retryAfter)
 		c.s.log.Error("the log cannot go on in a new segment", "dir", c.s.dir, "error", err)
 	}
-	return rolled && false // sealing wakes us
+	return false // sealing wakes us
 }
 
 // logBytes returns how many bytes the log holds that have no footer.
@@ -236,10 +269,7 @@ func (s *Store) describe(sg *seg, live int64) compaction.Segment {
 	}
 	if part := sg.sealed.Load(); part != nil {
 		totals := part.footer.Totals()
-		d.Expires, d.Newest = totals.Expires, totals.MaxTime
-		if totals.Pointers > 0 {
-			d.Expires = 0 // their values are elsewhere
-		}
+		d.Pointers, d.Expires, d.Newest = totals.Pointers, totals.Expires, totals.MaxTime
 	}
 	return d
 }

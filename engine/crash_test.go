@@ -86,6 +86,21 @@ var crashScripts = []crashScript{
 		}
 		return nil
 	}},
+	{"sealed values", nil, func(sc *script) error {
+		for i := range 8 {
+			w := sc.put(fmt.Sprintf("key%d", i%5), largeFrom+sc.rng.IntN(100<<10))
+			if err := sc.step(w, sc.put("small", 20)); err != nil {
+				return err
+			}
+			if i%3 != 2 {
+				continue
+			}
+			if _, err := sc.s.sealValues(sc.s.values.open[0]); err != nil {
+				return sc.s.syncFailed(err)
+			}
+		}
+		return nil
+	}},
 	{"rolls and footers", nil, func(sc *script) error {
 		for i := range 36 {
 			if err := sc.step(sc.put(fmt.Sprintf("key%d", i%7), 8000+sc.rng.IntN(8000))); err != nil {

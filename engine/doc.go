@@ -53,12 +53,23 @@
 //	MANIFEST        which segments belong to the store, and their state
 //	000001.seg …    segments; package segment has their format
 //	CHECKPOINT      the index at a place in the log; can be made again
+//	BACKUP          only in a backup that was never opened for writing
 //
 // Writes go to the active log segment, values of 32 KiB and more to a value
 // segment beside it. A log segment that is full is frozen: it is on disk as a
 // whole before the next takes a frame. Then it is sealed: a footer with its
-// sorted keys is appended, and from then on it is never modified. Names and ids
-// are never used twice.
+// sorted keys is appended, and from then on it is never modified. A value segment
+// is sealed, without a footer, when it is full, or for a backup. Names and ids are
+// never used twice.
+//
+// # Backups
+//
+// [Store.Backup] makes a directory that is a store: the snapshot of this one at an
+// instant when it is opened read-only, and a store of its own from the first time
+// that it is opened for writing. Sealed segments are shared as hard links, all else
+// is copied, so no file that anybody modifies is shared. The checkpoint is left out.
+// The next backup into the same directory takes what is new since; the manifest
+// there is replaced last, so a crash leaves the one before.
 //
 // # Opening
 //

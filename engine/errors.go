@@ -61,6 +61,10 @@ var (
 	// read-only.
 	ErrNotStore = errors.New("not a store")
 
+	// ErrNotBackup: the destination of a backup is neither empty nor an
+	// earlier backup of the store, or inside of the store.
+	ErrNotBackup = errors.New("not a place for a backup of the store")
+
 	// ErrClock: the store recorded a time more than a day ahead of the clock.
 	ErrClock = errors.New("clock is behind the store")
 

@@ -148,6 +148,11 @@ func (c *committer) syncQuietly() error {
 func (c *committer) syncAll() error {
 	c.disk.Lock()
 	defer c.disk.Unlock()
+	return c.syncAllLocked()
+}
+
+// syncAllLocked is syncAll for who holds disk.
+func (c *committer) syncAllLocked() error {
 	if c.async {
 		c.flushLocked(true)
 	}

@@ -100,6 +100,7 @@ func (v *valueLog) begin(limit int64) (*valueStream, error) {
 	if err != nil {
 		return nil, v.s.syncFailed(v.s.diskError(err))
 	}
+	sg.streams++
 	sg.reserved += need
 	sg.acquire() // the table holds one, so it cannot fail
 	return &valueStream{v: v, sg: sg, reserved: need}, nil
@@ -148,9 +149,15 @@ func (st *valueStream) unreserve(n int64) {
 
 // end gives back what the stream holds.
 func (st *valueStream) end() {
-	st.v.mu.Lock()
+	v := st.v
+	v.mu.Lock()
 	st.unreserve(st.reserved)
-	st.v.mu.Unlock()
+	st.sg.streams--
+	seal := st.sg.streams == 0 && v.retired(st.sg)
+	v.mu.Unlock()
+	if seal {
+		v.s.background.wake()
+	}
 	st.sg.release()
 }
 

@@ -350,6 +350,7 @@ func (s *manifestState) sorted() []*segmentInfo {
 // clone returns a copy that shares nothing with s.
 func (s *manifestState) clone() manifestState {
 	c := *s
+	c.branches = slices.Clone(s.branches)
 	c.segments = make(map[uint64]*segmentInfo, len(s.segments))
 	for id, info := range s.segments {
 		copied := *info

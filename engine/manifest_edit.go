@@ -16,6 +16,14 @@ type manifestState struct {
 	maxTime  int64  // highest time seen when the store was closed, Unix seconds
 	lastSeq  uint64 // highest sequence number when it was closed
 	segments map[uint64]*segmentInfo
+	branches []branch // of this store and those that it comes from, oldest first
+}
+
+// branch says that a backup was opened for writing, and so became a store of its
+// own, which shares the history of the other up to a sequence number.
+type branch struct {
+	id  uint64 // random
+	seq uint64
 }
 
 // segmentInfo is what the manifest says about a segment.
@@ -30,12 +38,13 @@ type segmentInfo struct {
 
 type segmentState uint8
 
-// A log segment goes through these in turn. A value segment stays active, a
-// packed one is born sealed.
+// A log segment goes through these in turn. A value segment goes from active to
+// sealed, a packed one is born sealed. Only what is sealed may share its file with
+// a backup.
 const (
 	stateActive segmentState = iota // may take frames, or has none yet
 	stateFrozen                     // takes no more frames; all of them are on disk
-	stateSealed                     // has a footer; is never modified again
+	stateSealed                     // has a footer, if it is no value segment; is never modified again
 )
 
 func (s segmentState) String() string {
@@ -61,7 +70,7 @@ func (info *segmentInfo) incarnation(off int64) uint32 {
 }
 
 // edit is a sequence of items. Each is a tag and its fields, all uvarint but
-// for the salt, which is 8 bytes:
+// for the salt and the id of a branch, which are 8 bytes:
 //
 //	1 next       next id
 //	2 add        id, kind, salt
@@ -71,6 +80,7 @@ func (info *segmentInfo) incarnation(off int64) uint32 {
 //	6 remove     id
 //	7 closed     id of the active log, its end
 //	8 reached    highest time, highest sequence number
+//	9 branch     id, sequence number
 type edit []byte
 
 const (
@@ -82,6 +92,7 @@ const (
 	itemRemove  = 6
 	itemClosed  = 7
 	itemReached = 8
+	itemBranch  = 9
 )
 
 func (e edit) item(tag byte, fields ...uint64) edit {
@@ -113,6 +124,11 @@ func (e edit) reached(time int64, seq uint64) edit {
 	return e.item(itemReached, uint64(time), seq)
 }
 
+func (e edit) branch(b branch) edit {
+	e = binary.LittleEndian.AppendUint64(append(e, itemBranch), b.id)
+	return binary.AppendUvarint(e, b.seq)
+}
+
 var errEdit = errors.New("edit does not parse")
 
 // apply applies the items of the edit. An error means that the manifest is
@@ -139,6 +155,9 @@ func (s *manifestState) applyItem(tag byte, d *editDecoder) error {
 		return nil
 	case itemReached:
 		s.maxTime, s.lastSeq = int64(d.uvarint()), d.uvarint()
+		return nil
+	case itemBranch:
+		s.branches = append(s.branches, branch{d.uint64(), d.uvarint()})
 		return nil
 	}
 	id := d.uvarint()
@@ -180,6 +199,9 @@ func (s *manifestState) applyAdd(id uint64, d *editDecoder) error {
 // snapshot returns the edit that makes an empty state into s.
 func (s *manifestState) snapshot() edit {
 	e := edit(nil).next(s.nextID).reached(s.maxTime, s.lastSeq)
+	for _, b := range s.branches {
+		e = e.branch(b)
+	}
 	for _, info := range s.sorted() {
 		e = e.add(info.id, info.kind, info.salt)
 		switch info.state {

@@ -71,7 +71,13 @@ func (s *Store) recover() error {
 	}
 	s.committer.seq = s.recovered.maxSeq
 	if s.opts.ReadOnly {
+		if tail.sg != nil {
+			s.committer.begin(tail.sg, tail.end)
+		}
 		return nil
+	}
+	if err := s.branchOff(); err != nil {
+		return err
 	}
 	return s.continueLog(logs, tail)
 }
@@ -89,6 +95,8 @@ func (s *Store) openSegments() (logs []*seg, err error) {
 			return nil, err
 		}
 		switch {
+		case info.state == stateSealed && info.kind == segment.Value:
+			err = s.openSealedValues(sg, info.end)
 		case info.state == stateSealed:
 			err = s.openFooter(sg, info.end)
 		case info.kind == segment.Value:
@@ -115,6 +123,19 @@ func (s *Store) openFooter(sg *seg, size int64) error {
 	s.noteSeq(totals.MaxSeq, totals.MaxTime)
 	sg.counts.puts.set(Count{totals.Puts, totals.Bytes})
 	sg.counts.tombstones.Store(totals.Tombstones)
+	return nil
+}
+
+// openSealedValues opens a value segment that takes no more values.
+func (s *Store) openSealedValues(sg *seg, end int64) error {
+	size, err := sg.file.Size()
+	if err != nil {
+		return err
+	}
+	if size < end {
+		return &CorruptError{File: sg.name(), Offset: size, Reason: fmt.Sprintf("file cut short: it had %d bytes", end)}
+	}
+	sg.end.Store(end)
 	return nil
 }
 
@@ -564,8 +585,12 @@ func rewrite(sg *seg, from, to int64) error {
 	return nil
 }
 
-// rewriteLarge writes a large value again and syncs it.
+// rewriteLarge writes a large value again and syncs it. A sealed segment was on
+// disk before the manifest said that it is sealed.
 func (s *Store) rewriteLarge(p *segment.Pointer) error {
+	if s.manifest.state.segments[p.Segment].state == stateSealed {
+		return nil
+	}
 	sg := s.segs.find(p.Segment)
 	var buf segment.Buffer
 	var rec segment.Record

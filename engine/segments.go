@@ -30,7 +30,8 @@ type seg struct {
 	end atomic.Int64
 
 	// Of a value segment.
-	reserved int64 // that streams under way may still claim; guarded by valueLog.mu
+	streams  int   // under way; guarded by valueLog.mu
+	reserved int64 // that they may still claim; guarded by valueLog.mu
 	syncMu   sync.Mutex
 	syncErr  error // of a failed sync; guarded by syncMu
 
@@ -44,8 +45,8 @@ type seg struct {
 
 	counts segCounts
 
-	// kept is set while every tombstone in the segment is known to be needed.
-	// Only the compactor looks at it.
+	// kept is set while all tombstones and pointers in the segment are known to
+	// be needed. Only the compactor looks at it.
 	kept bool
 }
 

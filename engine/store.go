@@ -182,7 +182,7 @@ func (s *Store) create() (*manifest, error) {
 	if s.opts.ReadOnly {
 		return nil, fmt.Errorf("%w: it has no %s", ErrNotStore, manifestName)
 	}
-	if err := s.syncNames(); err != nil {
+	if err := s.syncNames(s.dir); err != nil {
 		return nil, err
 	}
 	return createManifest(s.fs, s.dir)
@@ -190,8 +190,8 @@ func (s *Store) create() (*manifest, error) {
 
 // syncNames makes the names of the directory and of those above it durable. Who
 // made them may not have: a process that was killed in between, or the user.
-func (s *Store) syncNames() error {
-	for dir := s.dir; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+func (s *Store) syncNames(dir string) error {
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		err := s.fs.SyncDir(filepath.Dir(dir))
 		if err != nil && !errors.Is(err, fs.ErrPermission) { // nothing to be done about that
 			return &syncError{file: filepath.Dir(dir), err: err}

@@ -22,8 +22,9 @@
 //     record a frame, compressed with a dictionary that the segment carries, or
 //     several: as cheap to write as a log, and slower to read at random.
 //   - A value segment holds large values: chunk frames, then a record frame
-//     that lists them. It has no footer; the records in log and packed segments
-//     that point into it are its directory, and they alone make a value
+//     that lists them. It never has a footer: the store's manifest alone says
+//     that it is sealed, and takes no more values. The records in log and packed
+//     segments that point into it are its directory, and they alone make a value
 //     committed.
 //
 // # File header

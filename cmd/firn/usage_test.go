@@ -95,6 +95,10 @@ func TestWrongUsage(t *testing.T) {
 		"kv namespace rename a":              `NEW-TITLE is missing`,
 		"kv namespace delete a":              `--yes`,
 		"stats a":                            `too many arguments`,
+		"backup":                             `DEST is missing`,
+		"backup a b":                         `too many arguments: "b"`,
+		"restore":                            `SRC is missing`,
+		"restor a":                           `did you mean "restore"?`,
 		"help kv kye":                        `did you mean "key"?`,
 		"completion bsh":                     `did you mean "bash"?`,
 	} {
