@@ -374,11 +374,11 @@ func (j *compactJob) abandon() {
 
 // jobOutput is a packed segment being written.
 type jobOutput struct {
-	j       *compactJob
-	info    *segmentInfo
-	name    string
-	file    *pacedFile
-	size    int64
+	j    *compactJob
+	info *segmentInfo
+	name string
+	file *pacedFile
+	size int64
 }
 
 // Create makes the file of a packed segment.

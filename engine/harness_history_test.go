@@ -418,7 +418,7 @@ func memOptions(fsys vfs.FS, mode SyncMode, c *testClock) *Options {
 	return &Options{
 		Sync: mode, SegmentBytes: minSegmentBytes, CacheBytes: 256 << 10,
 		Limits: Limits{MinTTL: time.Second}, ManualCompaction: true,
-		Clock:  c.now, Logger: slog.New(slog.DiscardHandler), fs: fsys,
+		Clock: c.now, Logger: slog.New(slog.DiscardHandler), fs: fsys,
 	}
 }
 

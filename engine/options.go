@@ -114,11 +114,11 @@ type Limits struct {
 }
 
 const (
-	defaultCacheBytes   = 64 << 20
-	defaultSpaceTarget  = 1.3
-	minSpaceTarget      = 1.1
-	minSegmentBytes     = 64 << 10
-	maxSegmentBytes     = 96 << 20
+	defaultCacheBytes  = 64 << 20
+	defaultSpaceTarget = 1.3
+	minSpaceTarget     = 1.1
+	minSegmentBytes    = 64 << 10
+	maxSegmentBytes    = 96 << 20
 )
 
 func (o *Options) withDefaults() Options {
