@@ -53,6 +53,7 @@ func (b *background) run() {
 			return
 		case <-b.signal:
 		}
+		b.s.ballast.tend()
 		if err := b.work(); err != nil && !errors.Is(err, errHalted) {
 			// Sealing is not urgent: writers go on, and the next
 			// roll or the next open tries again.
@@ -70,8 +71,8 @@ func (b *background) work() error {
 		s.state.Lock()
 		info := *s.manifest.state.segments[sg.id]
 		s.state.Unlock()
-		if sg.kind != segment.Log || info.state != stateFrozen {
-			continue
+		if sg.kind != segment.Log || info.state != stateFrozen || s.ballast.missing() {
+			continue // without the ballast, the footer would take the room that deletes need
 		}
 		if err := s.seal(sg, info.end); err != nil {
 			return s.syncFailed(s.diskError(fmt.Errorf("seal %s: %w", sg.name(), err)))
@@ -98,6 +99,9 @@ func (s *Store) seal(sg *seg, end int64) error {
 	}
 	w := segment.NewFrameWriter(sg.file, sg.salt, end, s.committer.comp)
 	size, err := s.writeFooter(w, keys, end)
+	if isNoSpace(err) {
+		_ = sg.file.Truncate(end) // others need the room
+	}
 	if err != nil {
 		return err
 	}
@@ -113,7 +117,7 @@ func (s *Store) seal(sg *seg, end int64) error {
 	}
 	s.state.Lock()
 	defer s.state.Unlock()
-	if err := s.manifest.commit(edit(nil).seal(sg.id, size)); err != nil {
+	if err := s.commitEdit(edit(nil).seal(sg.id, size)); err != nil {
 		return err
 	}
 	sg.sealed.Store(&sealedPart{size: size, footer: footer})

@@ -106,6 +106,7 @@ func (c *committer) flushBuf() error {
 	}
 	c.dirty = true
 	c.active.end.Store(end + int64(len(buf)))
+	c.spare.Store(c.allocated - end - int64(len(buf)))
 	c.metrics.logBytes.Add(int64(len(buf)))
 	return nil
 }
@@ -115,6 +116,7 @@ func (c *committer) cutBack(end int64) error {
 		return err
 	}
 	c.allocated, c.zeroed = end, 0
+	c.spare.Store(0)
 	return c.active.file.SyncData()
 }
 
@@ -207,5 +209,6 @@ func (c *committer) roll(next *seg) error {
 	}
 	c.active, c.durable = next, segment.HeaderSize
 	c.allocated, c.zeroed = next.allocated, 0
+	c.spare.Store(c.allocated - c.durable)
 	return nil
 }

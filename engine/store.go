@@ -40,6 +40,7 @@ type Store struct {
 	committer committer
 	values    valueLog
 
+	ballast    ballast
 	background background
 	closed     atomic.Bool
 	closeOnce  sync.Once
@@ -82,6 +83,7 @@ func (s *Store) open() error {
 	if err := s.sweepFiles(); err != nil {
 		return err
 	}
+	s.ballast.open(s)
 	s.segs.init()
 	s.index = index.New()
 	s.hasher = index.NewHasher(s.manifest.state.indexKey)
@@ -99,6 +101,7 @@ func (s *Store) open() error {
 		s.committer.failed = ErrReadOnly
 		return nil
 	}
+	s.ballast.tend()
 	s.background.start(s)
 	if s.committer.async {
 		s.committer.flusher.start(&s.committer, s.opts.Sync.every)
@@ -346,7 +349,7 @@ func (s *Store) closeCleanly() error {
 		}
 	}
 	e := edit(nil).closed(c.active.id, end).reached(s.clock.now(), c.seq)
-	return s.manifest.commit(e)
+	return s.commitEdit(e)
 }
 
 // closeUnwritten is closeCleanly if nothing was written. The time is noted even so
@@ -357,7 +360,7 @@ func (s *Store) closeUnwritten() error {
 	if now <= s.recovered.maxTime || s.index.Totals(now).ExpiredKeys == 0 {
 		return nil
 	}
-	return s.manifest.commit(edit(nil).reached(now, s.committer.seq))
+	return s.commitEdit(edit(nil).reached(now, s.committer.seq))
 }
 
 // Sync makes everything that was acknowledged before durable. With SyncAlways
