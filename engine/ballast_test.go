@@ -21,11 +21,12 @@ import (
 const smallBallastFrom = 1 << 20
 
 // newBallastScript is one of a store that soon has a ballast.
+// Its log stays in one segment: the next would have space set aside for it.
 func newBallastScript(fsys vfs.FS, mode SyncMode, h *history, rng *rand.Rand) *script {
 	sc := newScript(fsys, mode, h, rng)
 	sc.tune = func(o *Options) {
 		o.ballastFrom = smallBallastFrom
-		o.SegmentBytes = 2 << 20
+		o.SegmentBytes = 16 << 20
 	}
 	return sc
 }
@@ -213,6 +214,7 @@ func TestBallastFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 
+			sc.resume()
 			mem.SetCapacity(32 << 20)
 			sc.putsWork(t)
 			wantBallast(t, mem, true)
@@ -263,6 +265,17 @@ func TestBallastUnderConcurrency(t *testing.T) {
 			mem := vfs.NewMem()
 			sc := fullScript(t, mem, mem, mode.mode, deleters*each)
 			sc.resume()
+			if err := sc.close(); err != nil {
+				t.Fatal(err)
+			}
+			tune := sc.tune
+			sc.tune = func(o *Options) {
+				tune(o)
+				o.SegmentBytes = 256 << 10
+			}
+			if err := sc.open(); err != nil {
+				t.Fatal(err)
+			}
 			// Room enough that puts are under way when it ends.
 			mem.SetCapacity(10 << 20)
 			var done atomic.Bool

@@ -90,13 +90,15 @@ func (c *committer) spend(n int64) error {
 // available returns how much of limit the disk has room for beside the frames
 // that wait. mu is held.
 func (c *committer) available(limit int64) int64 {
-	free, err := c.s.fs.Free(c.s.dir)
-	if err != nil {
-		return limit // writing tells
-	}
+	// Before the disk is asked: what is set aside for the log in between
+	// must not count twice.
 	waiting := c.queued - c.spare.Load()
 	if c.cur != nil {
 		waiting += int64(len(c.cur.raw))
+	}
+	free, err := c.s.fs.Free(c.s.dir)
+	if err != nil {
+		return limit // writing tells
 	}
 	return min(free, limit+waiting) - waiting
 }
