@@ -62,6 +62,15 @@ func (sc *script) fillUpHalted(t *testing.T) {
 	sc.fillUp(t)
 }
 
+// haltBackground keeps the background from tending the ballast until resume.
+func haltBackground(s *Store) (resume func()) {
+	s.background.halt()
+	return func() {
+		s.background.halting.Store(false)
+		s.background.start(s)
+	}
+}
+
 // resume starts the background again.
 func (sc *script) resume() {
 	if sc.s.background.halting.CompareAndSwap(true, false) && !sc.s.closed.Load() {
@@ -139,15 +148,17 @@ func wantBallast(t *testing.T, mem *vfs.Mem, want bool) {
 // may still be told of the full disk.
 func (sc *script) putsWork(t *testing.T) {
 	t.Helper()
-	await(t, "a put", func() bool {
-		err := sc.refused(t, sc.put("works", 5000))
-		if err != nil && sc.mode == SyncAlways {
-			t.Fatalf("a put though there is room: %v", err)
-		}
-		return err == nil
-	})
-	if err := sc.step(sc.put("works too", 50_000), sc.put("works as well", 10)); err != nil {
-		t.Fatal(err)
+	for _, writes := range [][]modelWrite{
+		{sc.put("works", 5000)},
+		{sc.put("works too", 50_000), sc.put("works as well", 10)},
+	} {
+		await(t, "a put", func() bool {
+			err := sc.refused(t, writes...)
+			if err != nil && sc.mode == SyncAlways {
+				t.Fatalf("a put though there is room: %v", err)
+			}
+			return err == nil
+		})
 	}
 	if err := sc.sync(); err != nil {
 		t.Fatal(err)
@@ -443,7 +454,7 @@ func TestBallastFaults(t *testing.T) {
 						}
 						return nil
 					})
-					ballastFault(t, mem, fault, mode.mode)
+					ballastFault(t, mem, fault, mode.mode, injected)
 				})
 				if !ok {
 					t.FailNow()
@@ -457,7 +468,7 @@ func TestBallastFaults(t *testing.T) {
 	checkNothingRuns(t)
 }
 
-func ballastFault(t *testing.T, mem *vfs.Mem, fault *vfs.Fault, mode SyncMode) {
+func ballastFault(t *testing.T, mem *vfs.Mem, fault *vfs.Fault, mode SyncMode, injected error) {
 	sc := newBallastScript(fault, mode, newHistory(), rand.New(rand.NewPCG(testSeed(t), 9)))
 	if err := sc.open(); err != nil {
 		t.Fatal(err)
@@ -488,7 +499,11 @@ func ballastFault(t *testing.T, mem *vfs.Mem, fault *vfs.Fault, mode SyncMode) {
 		_ = sc.refused(t, modelWrite{key: fmt.Sprintf("key%d", i)})
 	}
 	mem.SetCapacity(-1)
+	if injected == syscall.EIO {
+		sc.putsWork(t) // without a ballast, if it cannot be made
+	}
 	fault.SetHook(nil)
+	sc.s.ballast.tend()
 	sc.putsWork(t)
 	if err := checkContents(sc.ctx, sc.s, sc.h); err != nil {
 		t.Fatal(err)
@@ -596,6 +611,122 @@ func TestBallastCarriesEdits(t *testing.T) {
 	if err := sc.close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestBallastRefusesWhatIsOnItsWay has puts refused that came as far as the queue,
+// or are being streamed.
+func TestBallastRefusesWhatIsOnItsWay(t *testing.T) {
+	for _, mode := range syncModes {
+		t.Run(mode.name, func(t *testing.T) {
+			s, err := Open(memDir, memOptions(vfs.NewMem(), mode.mode, newTestClock()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			defer haltBackground(s)()
+			stream, err := s.values.begin(1 << 20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stream.end()
+			if err := stream.chunk(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+			s.ballast.state.Store(ballastMissing)
+			if err := stream.chunk(make([]byte, 1000)); !errors.Is(err, ErrNoSpace) {
+				t.Errorf("chunk: %v", err)
+			}
+			var w [1]write
+			if err := s.prepare(&w[0], "key", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.committer.commit(t.Context(), w[:]); !errors.Is(err, ErrNoSpace) {
+				t.Errorf("commit: %v", err)
+			}
+			w[0].rec.Tombstone = true
+			if err := s.committer.commit(t.Context(), w[:]); err != nil {
+				t.Errorf("delete: %v", err)
+			}
+		})
+	}
+}
+
+// TestBallastWaitsForValues has part of a large value under way when a delete
+// wants the ballast given up.
+func TestBallastWaitsForValues(t *testing.T) {
+	mem := vfs.NewMem()
+	fault := vfs.NewFault(mem)
+	sc := fullScript(t, mem, fault, SyncAlways, 300)
+	mem.SetCapacity(9 << 20)
+	begun, release := make(chan struct{}), make(chan struct{})
+	var writing, released atomic.Bool
+	fault.SetHook(func(op vfs.Op) error {
+		switch {
+		case op.Kind == vfs.KindWrite && op.Length > largeFrom && writing.CompareAndSwap(false, true):
+			close(begun)
+			<-release
+		case op.Kind == vfs.KindRemove && strings.HasSuffix(op.Name, ballastName) && !released.Load():
+			t.Error("the ballast was given up while a value was being written")
+		}
+		return nil
+	})
+	var both sync.WaitGroup
+	both.Go(func() { _ = sc.s.Put(sc.ctx, "large", noise(rand.New(rand.NewPCG(1, 1)), 2*largeFrom), nil) })
+	<-begun
+	mem.SetCapacity(0)
+	both.Go(func() {
+		for i := range 300 {
+			_ = sc.s.Delete(sc.ctx, smallKey(i))
+		}
+	})
+	await(t, "a delete that fails", sc.s.ballast.missing)
+	for range 10_000 {
+		runtime.Gosched()
+	}
+	released.Store(true)
+	close(release)
+	both.Wait()
+	fault.SetHook(nil)
+}
+
+// TestBallastHalfMade leaves nothing of one that could not be made.
+func TestBallastHalfMade(t *testing.T) {
+	mem, _ := closedStore(t, 100)
+	fault := vfs.NewFault(mem)
+	fails := func(err error) {
+		fault.SetHook(func(op vfs.Op) error {
+			if op.Kind == vfs.KindPreallocate && strings.HasSuffix(op.Name, ballastName) {
+				return err
+			}
+			return nil
+		})
+	}
+	fails(syscall.ENOSPC)
+	opts := memOptions(fault, SyncAlways, newTestClock())
+	opts.ballastFrom = 1
+	s, err := Open(memDir, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	defer haltBackground(s)()
+	wantBallast(t, mem, false)
+	if err := s.Put(t.Context(), "key", nil, nil); err != nil {
+		t.Errorf("a put without a ballast: %v", err)
+	}
+	// One that was given up may be out of reach of a quota; other reasons do
+	// not keep puts out.
+	s.ballast.state.Store(ballastMissing)
+	if err := s.Put(t.Context(), "key", nil, nil); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("a put beyond a quota: %v", err)
+	}
+	fails(syscall.EIO)
+	if err := s.Put(t.Context(), "key", nil, nil); err != nil {
+		t.Errorf("a put without a ballast: %v", err)
+	}
+	fault.SetHook(nil)
+	s.ballast.tend()
+	wantBallast(t, mem, true)
 }
 
 // TestBallastOfLargeValues proves that a store gets one whose log hardly grows.
