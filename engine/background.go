@@ -97,6 +97,9 @@ func (s *Store) seal(sg *seg, end int64) error {
 	if err := keys.ensure(); err != nil {
 		return err
 	}
+	most := keys.size() // a footer takes less than what it is made of
+	s.committer.promise(most)
+	defer s.committer.promise(-most)
 	w := segment.NewFrameWriter(sg.file, sg.salt, end, s.committer.comp)
 	size, err := s.writeFooter(w, keys, end)
 	if isNoSpace(err) {

@@ -45,8 +45,8 @@ type committer struct {
 	help    *frame    // closed, but nobody compresses it yet
 	frameID uint32
 
-	credit int64        // bytes of disk for puts that are accepted before they are written
-	spare  atomic.Int64 // bytes of active that are allocated behind its end; changed with disk held
+	credit   int64 // bytes of disk for puts that are accepted before they are written
+	promised int64 // bytes of disk that the background is about to take
 
 	lastRecs int   // in the last full frame
 	failed   error // why no more writes are taken, for good
@@ -94,7 +94,7 @@ func (c *committer) begin(sg *seg, end int64) {
 	sg.end.Store(end)
 	c.log, c.active = sg, sg
 	c.durable, c.allocated = end, sg.allocated
-	c.spare.Store(c.allocated - end)
+	sg.spare.Store(c.allocated - end)
 }
 
 // check returns why no writes are taken, or nil.
@@ -302,6 +302,7 @@ func (c *committer) reserve(writes []write) error {
 				c.closeCurrent()
 			}
 			c.log, c.next, c.ahead = c.next[0], c.next[1:], 0
+			c.credit = 0 // what was set aside for the one before may stay unused
 			return nil
 		case c.making:
 			c.room.Wait()

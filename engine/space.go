@@ -87,12 +87,21 @@ func (c *committer) spend(n int64) error {
 	return nil
 }
 
+// promise has spend leave n bytes of disk to the background, which is about to
+// take them; or a negative n no longer.
+func (c *committer) promise(n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.promised += n
+	c.credit = 0
+}
+
 // available returns how much of limit the disk has room for beside the frames
 // that wait. mu is held.
 func (c *committer) available(limit int64) int64 {
 	// Before the disk is asked: what is set aside for the log in between
 	// must not count twice.
-	waiting := c.queued - c.spare.Load()
+	waiting := c.queued + c.promised - max(0, min(c.log.spare.Load(), c.s.opts.SegmentBytes-c.log.end.Load()))
 	if c.cur != nil {
 		waiting += int64(len(c.cur.raw))
 	}

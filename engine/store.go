@@ -390,6 +390,7 @@ func (s *Store) createLog() (*seg, error) {
 		return nil, err
 	}
 	sg.allocated = minAllocation
+	sg.spare.Store(minAllocation - segment.HeaderSize)
 	sg.incarnation = 1
 	return sg, nil
 }
