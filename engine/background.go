@@ -55,6 +55,7 @@ func (b *background) run() {
 			return
 		case <-b.signal:
 		}
+		b.s.ballast.tend()
 		if err := b.work(); err != nil && !errors.Is(err, errHalted) {
 			// Sealing is not urgent: writers go on, and the next
 			// roll or the next open tries again.
@@ -84,8 +85,8 @@ func (b *background) sealNow() error {
 		info := s.manifest.state.segments[sg.id]
 		frozen := info != nil && info.state == stateFrozen
 		s.state.Unlock()
-		if !frozen || sg.kind != segment.Log {
-			continue
+		if !frozen || sg.kind != segment.Log || s.ballast.missing() {
+			continue // without the ballast, the footer would take the room that deletes need
 		}
 		if err := s.seal(sg, info.end); err != nil {
 			return s.syncFailed(s.diskError(fmt.Errorf("seal %s: %w", sg.name(), err)))
@@ -110,8 +111,14 @@ func (s *Store) seal(sg *seg, end int64) error {
 	if err := keys.ensure(); err != nil {
 		return err
 	}
+	most := keys.size() // a footer takes less than what it is made of
+	s.committer.promise(most)
+	defer s.committer.promise(-most)
 	w := segment.NewFrameWriter(sg.file, sg.salt, end, s.committer.comp)
 	size, err := s.writeFooter(w, keys, end)
+	if isNoSpace(err) {
+		_ = sg.file.Truncate(end) // others need the room
+	}
 	if err != nil {
 		return err
 	}
@@ -127,7 +134,7 @@ func (s *Store) seal(sg *seg, end int64) error {
 	}
 	s.state.Lock()
 	defer s.state.Unlock()
-	if err := s.manifest.commit(edit(nil).seal(sg.id, size)); err != nil {
+	if err := s.commitEdit(edit(nil).seal(sg.id, size)); err != nil {
 		return err
 	}
 	sg.sealed.Store(s.newSealedPart(sg, size, footer))

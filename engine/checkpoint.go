@@ -95,7 +95,9 @@ func (s *Store) writeCheckpoint() error {
 	if err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	err = s.fillCheckpoint(file, at)
+	if err = s.fillCheckpoint(file, at); err != nil {
+		defer s.fs.Remove(s.path(checkpointTmpName)) // on a full disk, others need the room
+	}
 	if closeErr := file.Close(); err == nil {
 		err = closeErr
 	}

@@ -45,6 +45,9 @@ type committer struct {
 	help    *frame    // closed, but nobody compresses it yet
 	frameID uint32
 
+	credit   int64 // bytes of disk for puts that are accepted before they are written
+	promised int64 // bytes of disk that the background is about to take
+
 	lastRecs int   // in the last full frame
 	failed   error // why no more writes are taken, for good
 	stalled  error // why the flusher cannot write at the moment
@@ -91,6 +94,7 @@ func (c *committer) begin(sg *seg, end int64) {
 	sg.end.Store(end)
 	c.log, c.active = sg, sg
 	c.durable, c.allocated = end, sg.allocated
+	sg.spare.Store(c.allocated - end)
 }
 
 // check returns why no writes are taken, or nil.
@@ -177,7 +181,7 @@ const (
 func (c *committer) commit(ctx context.Context, writes []write) error {
 	c.s.throttle.wait(writes)
 	c.mu.Lock()
-	if err := c.admit(ctx); err != nil {
+	if err := c.admit(ctx, writes); err != nil {
 		c.mu.Unlock()
 		return err
 	}
@@ -219,9 +223,9 @@ func (c *committer) commit(ctx context.Context, writes []write) error {
 	}
 }
 
-// admit reports whether a write may be enqueued, and waits for room in the
+// admit reports whether the writes may be enqueued, and waits for room in the
 // queue. mu is held.
-func (c *committer) admit(ctx context.Context) error {
+func (c *committer) admit(ctx context.Context, writes []write) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -232,10 +236,15 @@ func (c *committer) admit(ctx context.Context) error {
 	for c.async && c.queued > maxQueued && c.failed == nil && c.stalled == nil {
 		c.room.Wait()
 	}
-	if c.failed != nil {
+	switch {
+	case c.failed != nil:
 		return c.failed
+	case c.stalled != nil:
+		return c.stalled
+	case c.s.ballast.missing() && hasPuts(writes):
+		return errBallast
 	}
-	return c.stalled
+	return nil
 }
 
 // enqueue adds the writes to the frames of the queue and returns the last
@@ -279,6 +288,11 @@ func (c *committer) reserve(writes []write) error {
 	for i := range writes {
 		need += int64(writes[i].rec.MaxEncoded())
 	}
+	if c.async && hasPuts(writes) {
+		if err := c.spend(need); err != nil {
+			return err
+		}
+	}
 	need += need/frameRaw*64 + 4096 // headers and padding of frames
 	if c.hasRoom(need) {
 		return nil
@@ -298,6 +312,7 @@ func (c *committer) advance(wanted func() bool) error {
 				c.closeCurrent()
 			}
 			c.log, c.next, c.ahead = c.next[0], c.next[1:], 0
+			c.credit = 0 // what was set aside for the one before may stay unused
 			return nil
 		case c.making:
 			c.room.Wait()

@@ -106,6 +106,7 @@ func (c *committer) flushBuf() error {
 	}
 	c.dirty = true
 	c.active.end.Store(end + int64(len(buf)))
+	c.active.spare.Store(c.allocated - end - int64(len(buf)))
 	c.metrics.logBytes.Add(int64(len(buf)))
 	return nil
 }
@@ -115,6 +116,7 @@ func (c *committer) cutBack(end int64) error {
 		return err
 	}
 	c.allocated, c.zeroed = end, 0
+	c.active.spare.Store(0)
 	return c.active.file.SyncData()
 }
 

@@ -54,6 +54,7 @@
 //	000001.seg …    segments; package segment has their format
 //	CHECKPOINT      the index at a place in the log; can be made again
 //	BACKUP          only in a backup that was never opened for writing
+//	BALLAST         1 MiB of nothing, in stores of more than 32 MiB
 //
 // Writes go to the active log segment, values of 32 KiB and more to a value
 // segment beside it. A log segment that is full is frozen: it is on disk as a
@@ -70,6 +71,23 @@
 // is copied, so no file that anybody modifies is shared. The checkpoint is left out.
 // The next backup into the same directory takes what is new since; the manifest
 // there is replaced last, so a crash leaves the one before.
+//
+// # A full disk
+//
+// On a full disk puts fail with [ErrNoSpace]. Deletes go on, and so does what
+// makes room: a store of more than 32 MiB gives its ballast up for them, which
+// lasts for some 10,000 deletes one by one, or several times that in batches.
+// Until there is room for it again, and as much beside it, all puts are refused.
+// Then they work again, and the ballast is back; the store need not be opened
+// again for that.
+//
+// With [SyncEvery] and [SyncNever], puts are refused a little earlier: a put is
+// accepted only if the disk has room for all that waits in memory. If other
+// programs take that room, it is written when they give it back; writes fail
+// until then.
+//
+// Where a file system cannot set space aside (on macOS, and where it compresses or
+// shares blocks), the ballast may be worth nothing, and deletes may fail as well.
 //
 // # Opening
 //

@@ -52,8 +52,9 @@ var (
 	// a sync failed. Opening it again recovers what is on disk.
 	ErrReadOnly = errors.New("store is read-only")
 
-	// ErrNoSpace: the disk is full. Nothing of the write that fails with it
-	// is visible; writes work again once there is room.
+	// ErrNoSpace: the disk is full, or what is left is kept for deletes.
+	// Nothing of the write that fails with it is visible; writes work again
+	// once there is room.
 	ErrNoSpace = errors.New("no space left on the device")
 
 	// ErrNotStore: the directory holds other files but no store, or the

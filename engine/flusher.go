@@ -102,10 +102,10 @@ func (c *committer) flushLocked(all bool) (left bool) {
 	if len(frames) == 0 {
 		return left
 	}
-	from, n := c.write(frames)
-	c.publishing.Lock()
-	c.publishAll(frames[from:n])
-	c.publishing.Unlock()
+	n := c.writeAccepted(frames)
+	if n < len(frames) && isNoSpace(frames[n].err) && c.s.ballast.give() {
+		n += c.writeAccepted(frames[n:])
+	}
 	c.prepareNext()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,6 +142,16 @@ func (c *committer) syncQuietly() error {
 		return c.broken
 	}
 	return c.syncAll()
+}
+
+// writeAccepted writes the frames and publishes them at their place. It returns how
+// many it has written. disk is held.
+func (c *committer) writeAccepted(frames []*frame) int {
+	from, n := c.write(frames)
+	c.publishing.Lock()
+	defer c.publishing.Unlock()
+	c.publishAll(frames[from:n])
+	return n
 }
 
 // syncAll writes and syncs everything that was acknowledged before.

@@ -20,6 +20,7 @@ type script struct {
 	s     *Store
 	h     *history
 	rng   *rand.Rand
+	tune  func(*Options) // nil, or changes those it opens with
 
 	mu      sync.Mutex
 	durable int // steps that no crash may lose
@@ -44,7 +45,11 @@ func (sc *script) bounds() (least, most int) {
 }
 
 func (sc *script) open() error {
-	s, err := Open(memDir, memOptions(sc.fs, sc.mode, sc.clock))
+	opts := memOptions(sc.fs, sc.mode, sc.clock)
+	if sc.tune != nil {
+		sc.tune(opts)
+	}
+	s, err := Open(memDir, opts)
 	sc.s = s
 	return err
 }
@@ -221,18 +226,26 @@ func (r *recorder) take(op vfs.Op) {
 // What was accepted has to survive from then on, whatever the mode.
 func recovered(fsys vfs.FS, p *crashPoint, mode SyncMode, h *history, rng *rand.Rand) (*script, error) {
 	sc := newScript(fsys, mode, h, rng)
-	if err := sc.open(); err != nil {
+	if err := sc.recover(p); err != nil {
 		return nil, err
+	}
+	return sc, nil
+}
+
+// recover opens the store and makes the script one of what is found.
+func (sc *script) recover(p *crashPoint) error {
+	if err := sc.open(); err != nil {
+		return err
 	}
 	got, err := readContents(sc.ctx, sc.s)
 	if err == nil {
-		err = h.settle(got, min(p.least, h.len()), p.most)
+		err = sc.h.settle(got, min(p.least, sc.h.len()), p.most)
 	}
 	if err != nil {
 		_ = sc.s.Close()
-		return nil, err
+		return err
 	}
-	n := h.len()
+	n := sc.h.len()
 	sc.durable, sc.acked, sc.begun = n, n, n
-	return sc, nil
+	return nil
 }

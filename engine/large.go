@@ -53,6 +53,15 @@ func (v *valueLog) close() {
 	}
 }
 
+// settle returns when what was being written has been.
+func (v *valueLog) settle() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for v.writing > 0 {
+		v.idle.Wait()
+	}
+}
+
 // enter admits a write or a sync, which done ends.
 func (v *valueLog) enter() error {
 	v.mu.Lock()
@@ -158,6 +167,7 @@ func (st *valueStream) end() {
 	if seal {
 		v.s.background.wake()
 	}
+	v.s.ballast.grown(st.sg)
 	st.sg.release()
 }
 
@@ -169,6 +179,9 @@ func (st *valueStream) writeFrame(t segment.FrameType, payload []byte) (segment.
 		return segment.Chunk{}, err
 	}
 	defer st.v.done()
+	if err := st.v.s.committer.admitChunk(f.Size()); err != nil {
+		return segment.Chunk{}, err
+	}
 	off := st.claim(f.Size())
 	st.fbuf = segment.AppendFrame(st.fbuf[:0], st.sg.salt, off, f, stored)
 	if _, err := st.sg.file.WriteAt(st.fbuf, off); err != nil {
@@ -257,12 +270,15 @@ func (s *Store) putLarge(ctx context.Context, w *write, first []byte, r io.Reade
 	if err := s.streamLarge(ctx, w, first, r); err != nil {
 		return err
 	}
-	return s.committer.commit(ctx, []write{*w})
+	return s.commit(ctx, []write{*w})
 }
 
 // streamLarge writes the value and leaves in w what commits it.
 func (s *Store) streamLarge(ctx context.Context, w *write, first []byte, r io.Reader) error {
 	if err := s.committer.check(); err != nil {
+		return err
+	}
+	if err := s.ballast.admitPut(); err != nil {
 		return err
 	}
 	limit := s.opts.Limits.ValueBytes

@@ -61,6 +61,8 @@ type Options struct {
 	// expires.
 	AllowClockBehind bool
 
+	ballastFrom int64 // bytes of segments from which on there is a ballast; 0: 32 MiB
+
 	fs vfs.FS // nil: the operating system's; tests put others here
 }
 
@@ -139,6 +141,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if v.Logger == nil {
 		v.Logger = slog.Default()
+	}
+	if v.ballastFrom == 0 {
+		v.ballastFrom = defaultBallastFrom
 	}
 	if v.fs == nil {
 		v.fs = vfs.OS

@@ -28,7 +28,7 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, opts *PutOpti
 		return s.putLarge(ctx, &w[0], value, nil)
 	}
 	w[0].rec.Value, w[0].rec.Length = value, int64(len(value))
-	return s.committer.commit(ctx, w[:])
+	return s.commit(ctx, w[:])
 }
 
 // PutReader is Put with a value of unknown length, which is read from r to its
@@ -57,7 +57,7 @@ func (s *Store) PutReader(ctx context.Context, key string, r io.Reader, opts *Pu
 		return s.putLarge(ctx, &w[0], first, nil)
 	}
 	w[0].rec.Value, w[0].rec.Length = first[:n], int64(n)
-	return s.committer.commit(ctx, w[:])
+	return s.commit(ctx, w[:])
 }
 
 // prepare checks everything but the value and fills in the record.
@@ -92,7 +92,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if _, ok := s.index.Get(w[0].hash); !ok {
 		return s.committer.check()
 	}
-	return s.committer.commit(ctx, w[:])
+	return s.commit(ctx, w[:])
 }
 
 // Write writes the batch: all of it becomes visible and durable, or nothing. A
@@ -117,7 +117,7 @@ func (s *Store) Write(ctx context.Context, b *Batch) error {
 			return err
 		}
 	}
-	return s.committer.commit(ctx, writes)
+	return s.commit(ctx, writes)
 }
 
 // prepareBatch checks the whole batch. Deletes of keys that are not there are

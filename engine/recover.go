@@ -555,7 +555,7 @@ func (s *Store) secure(t *logTail) error {
 // file is truncated or not.
 func (s *Store) cutLog(t *logTail) error {
 	next := cut{incarnation: t.sg.incarnation + 1, from: t.end}
-	if err := s.manifest.commit(edit(nil).cut(t.sg.id, next)); err != nil {
+	if err := s.commitEdit(edit(nil).cut(t.sg.id, next)); err != nil {
 		return err
 	}
 	t.sg.incarnation = next.incarnation

@@ -38,6 +38,10 @@ type seg struct {
 	incarnation uint32 // of the frames that a log segment takes
 	allocated   int64  // disk space that it had when it was made or opened
 
+	// spare is how much of its disk space a log segment has behind its end.
+	// It is changed with the committer's disk lock held.
+	spare atomic.Int64
+
 	// keys are those of a log segment without a footer; nil once it is
 	// sealed. The footer is there from then on.
 	keys   atomic.Pointer[keyLog]

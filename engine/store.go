@@ -42,6 +42,7 @@ type Store struct {
 	committer committer
 	values    valueLog
 
+	ballast    ballast
 	background background
 	compactor  compactor
 	throttle   throttle
@@ -86,6 +87,7 @@ func (s *Store) open() error {
 	if err := s.sweepFiles(); err != nil {
 		return err
 	}
+	s.ballast.open(s)
 	s.segs.init()
 	s.index = index.New()
 	s.hasher = index.NewHasher(s.manifest.state.indexKey)
@@ -105,6 +107,7 @@ func (s *Store) open() error {
 		s.committer.failed = ErrReadOnly
 		return nil
 	}
+	s.ballast.tend()
 	s.compactor.unit.Store(compaction.Unit(s.diskBytes()))
 	s.compactor.start()
 	s.background.start(s)
@@ -358,7 +361,7 @@ func (s *Store) closeCleanly() error {
 		}
 	}
 	e := edit(nil).closed(c.active.id, end).reached(s.clock.now(), c.seq)
-	return s.manifest.commit(e)
+	return s.commitEdit(e)
 }
 
 // closeUnwritten is closeCleanly if nothing was written. The time is noted even so
@@ -369,7 +372,7 @@ func (s *Store) closeUnwritten() error {
 	if now <= s.recovered.maxTime || s.index.Totals(now).ExpiredKeys == 0 {
 		return nil
 	}
-	return s.manifest.commit(edit(nil).reached(now, s.committer.seq))
+	return s.commitEdit(edit(nil).reached(now, s.committer.seq))
 }
 
 // Sync makes everything that was acknowledged before durable. With SyncAlways
@@ -399,6 +402,7 @@ func (s *Store) createLog() (*seg, error) {
 		return nil, err
 	}
 	sg.allocated = minAllocation
+	sg.spare.Store(minAllocation - segment.HeaderSize)
 	sg.incarnation = 1
 	return sg, nil
 }

@@ -49,6 +49,7 @@ func TestConformance(t *testing.T) {
 		{"remove", testRemove},
 		{"directories", testDirectories},
 		{"stat", testStat},
+		{"free", testFree},
 		{"lock", testLock},
 		{"concurrency", testConcurrency},
 	}
@@ -284,6 +285,16 @@ func testStat(t *testing.T, s system) {
 		t.Errorf("directory: %+v", info)
 	}
 	_, err = s.fs.Stat(s.path("none"))
+	wantErr(t, err, fs.ErrNotExist)
+}
+
+func testFree(t *testing.T, s system) {
+	n, err := s.fs.Free(s.dir)
+	must(t, err)
+	if n < 1<<20 {
+		t.Errorf("%d bytes free, too few for these tests", n)
+	}
+	_, err = s.fs.Free(s.path("none"))
 	wantErr(t, err, fs.ErrNotExist)
 }
 

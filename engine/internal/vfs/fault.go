@@ -21,7 +21,7 @@ const (
 	KindRemove      Kind = "remove"
 	KindLink        Kind = "link"
 	KindList        Kind = "list"
-	KindStat        Kind = "stat" // of a name, or the size of an open file
+	KindStat        Kind = "stat" // of a name, the size of an open file, or the free space
 	KindSyncDir     Kind = "syncdir"
 	KindLock        Kind = "lock"
 	KindRead        Kind = "read"
@@ -163,6 +163,13 @@ func (f *Fault) Stat(name string) (Info, error) {
 		return Info{}, err
 	}
 	return f.inner.Stat(name)
+}
+
+func (f *Fault) Free(dir string) (int64, error) {
+	if err := f.before(Op{Kind: KindStat, Name: dir}); err != nil {
+		return 0, err
+	}
+	return f.inner.Free(dir)
 }
 
 func (f *Fault) SyncDir(dir string) error {

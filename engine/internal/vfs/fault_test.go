@@ -54,6 +54,8 @@ func workload(s system) (errs []error) {
 	if err := s.fs.Remove(s.path("h")); !errors.Is(err, fs.ErrNotExist) {
 		note(err)
 	}
+	_, err = s.fs.Free(s.dir)
+	note(err)
 	note(s.fs.SyncDir(s.dir))
 	return errs
 }
@@ -72,7 +74,8 @@ func TestFaultSeesEveryOperation(t *testing.T) {
 		"#0 mkdir /db/d [0,+0)", "#1 lock /db/LOCK [0,+0)", "#2 create /db/f [0,+0)",
 		"#3 preallocate /db/f [0,+10)", "#4 write /db/f [2,+3)", "#5 read /db/f [2,+3)", "#6 truncate /db/f [5,+0)",
 		"#7 stat /db/f [0,+0)", "#8 sync /db/f [0,+0)", "#9 close /db/f [0,+0)", "#10 link /db/g [0,+0)",
-		"#11 rename /db/h [0,+0)", "#12 list /db [0,+0)", "#13 remove /db/h [0,+0)", "#14 syncdir /db [0,+0)",
+		"#11 rename /db/h [0,+0)", "#12 list /db [0,+0)", "#13 remove /db/h [0,+0)", "#14 stat /db [0,+0)",
+		"#15 syncdir /db [0,+0)",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

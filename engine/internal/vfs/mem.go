@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -221,6 +222,19 @@ func (m *Mem) Stat(name string) (Info, error) {
 		return Info{Mode: fs.ModeDir | dirMode}, nil
 	}
 	return Info{Size: n.live.size, Allocated: int64(n.live.used) * blockSize, Mode: fileMode}, nil
+}
+
+// Free returns what is left of the capacity; math.MaxInt64 if there is no limit.
+func (m *Mem) Free(dir string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, err := m.find(dir); err != nil {
+		return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	if m.capacity < 0 {
+		return math.MaxInt64, nil
+	}
+	return max(m.capacity-m.used, 0) * blockSize, nil
 }
 
 func (m *Mem) Lock(name string) (io.Closer, error) { return m.lock(name, true) }

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"bytes"
+	"math"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -340,6 +341,36 @@ func TestCapacity(t *testing.T) {
 		if c.used != want {
 			t.Errorf("%s: %d blocks used, want %d", name, c.used, want)
 		}
+	}
+}
+
+func TestFreeIsWhatCanBeTaken(t *testing.T) {
+	m, s := memSystem(t)
+	free := func() int64 {
+		t.Helper()
+		n, err := m.Free("/db")
+		must(t, err)
+		return n
+	}
+	if n := free(); n != math.MaxInt64 {
+		t.Errorf("no limit: %d bytes free", n)
+	}
+	m.SetCapacity(4*blockSize + 1)
+	f := create(t, s, "f", "x")
+	if n := free(); n != 3*blockSize {
+		t.Errorf("%d bytes free, want %d", n, 3*blockSize)
+	}
+	must(t, f.Preallocate(blockSize, free()))
+	if n := free(); n != 0 {
+		t.Errorf("full: %d bytes free", n)
+	}
+	m.SetCapacity(blockSize)
+	if n := free(); n != 0 {
+		t.Errorf("more than full: %d bytes free", n)
+	}
+	must(t, f.Truncate(0))
+	if n := free(); n != blockSize {
+		t.Errorf("truncated: %d bytes free, want %d", n, blockSize)
 	}
 }
 

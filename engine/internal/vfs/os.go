@@ -3,6 +3,7 @@ package vfs
 import (
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"sync"
 	"syscall"
@@ -57,6 +58,14 @@ func (osFS) Stat(name string) (Info, error) {
 		return Info{}, err
 	}
 	return Info{Size: fi.Size(), Allocated: allocated, Mode: fi.Mode()}, nil
+}
+
+func (osFS) Free(dir string) (int64, error) {
+	n, err := freeBytes(dir)
+	if err != nil {
+		return 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return int64(min(n, math.MaxInt64)), nil
 }
 
 func (osFS) SyncDir(dir string) error { return syncDir(dir) }

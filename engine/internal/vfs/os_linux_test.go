@@ -2,6 +2,24 @@ package vfs
 
 import "testing"
 
+// TestOSFreeCountsDown allows for others that use the same disk.
+func TestOSFreeCountsDown(t *testing.T) {
+	const taken, slack = 64 << 20, 32 << 20
+	s := system{OS, t.TempDir()}
+	before, err := s.fs.Free(s.dir)
+	must(t, err)
+	if before < 4*taken {
+		t.Skipf("only %d bytes free", before)
+	}
+	f := create(t, s, "f", "")
+	must(t, f.Preallocate(0, taken))
+	after, err := s.fs.Free(s.dir)
+	must(t, err)
+	if got := before - after; got < taken-slack || got > taken+slack {
+		t.Errorf("preallocating %d bytes took %d", taken, got)
+	}
+}
+
 func TestOSPreallocateTakesSpace(t *testing.T) {
 	s := system{OS, t.TempDir()}
 	f := create(t, s, "f", "abc")

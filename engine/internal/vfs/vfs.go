@@ -62,6 +62,10 @@ type FS interface {
 	// Stat describes name itself, not what a symlink points to.
 	Stat(name string) (Info, error)
 
+	// Free returns the bytes of disk space that the file system of dir, which has to exist, has left for this user. It
+	// need not know of quotas, and others may take what it names.
+	Free(dir string) (int64, error)
+
 	// SyncDir makes the entries of dir durable: creations, removals, renames and links in it.
 	SyncDir(dir string) error
 
