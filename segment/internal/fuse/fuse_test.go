@@ -172,6 +172,33 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
+// TestBuildAtEverySize builds filters of all kinds of sizes. Where the length of a
+// segment doubles, or another segment is about to be added, a shape has the least
+// room; without enough, every seed fails.
+func TestBuildAtEverySize(t *testing.T) {
+	r := newRand(t)
+	steps := 0
+	for n := 1; n < 50_000; n += 1 + n/256 {
+		for _, n := range []int{n, n + n/512} {
+			hashes := randomHashes(r, n)
+			b := newBuilder(n)
+			failed := 0
+			for failed < 8 && !b.peel(hashes, r.Uint64()) {
+				failed++
+			}
+			if failed == 8 {
+				t.Errorf("%d hashes in %d slots: eight seeds have failed", n, b.shape.slots())
+			}
+			steps++
+		}
+	}
+	t.Logf("%d sizes", steps)
+	for _, n := range []int{3478, 11_387, 11_516, 37_435} {
+		hashes := randomHashes(r, n)
+		requireMembers(t, mustBuild(t, slices.Clone(hashes)), hashes)
+	}
+}
+
 // goldenHashes are the first values of a multiplicative sequence, so that a reader in another language can make them.
 func goldenHashes() []uint64 {
 	hashes := make([]uint64, 10)
