@@ -96,8 +96,21 @@ var errNotReady = errors.New("not all that has to be rewritten is sealed")
 // newJob takes the victims.
 func (s *Store) newJob(ctx context.Context, c *compactor, job compaction.Job) (*compactJob, error) {
 	j := &compactJob{s: s, ctx: ctx, c: c, now: s.clock.now(), byID: map[uint64]*seg{}}
+	logs := int64(0)
 	for _, id := range job.Victims {
-		if sg := s.segs.find(id); sg != nil && sg.acquire() {
+		sg := s.segs.find(id)
+		if sg == nil {
+			continue
+		}
+		if sg.kind == segment.Log {
+			// What is live in them is read ahead: the rest is for the next job.
+			live := sg.counts.live().Bytes
+			if logs > 0 && logs+live > compactMemory {
+				continue
+			}
+			logs += live
+		}
+		if sg.acquire() {
 			j.take(sg)
 		}
 	}
