@@ -136,6 +136,7 @@ type rewriter struct {
 	chosen       int      // of those, for what is compressed in a settled form
 	outputs      map[class]*output
 	yieldErr     error
+	checks       int
 }
 
 // class says which output a record goes to.
@@ -153,8 +154,14 @@ type sample struct {
 	size   int
 }
 
+// checkEvery is how many entries, of 300 ns or more, are looked at between yields.
+const checkEvery = 16
+
 // check returns why the rewrite has to end, or nil.
 func (r *rewriter) check() error {
+	if r.checks++; r.checks%checkEvery != 0 {
+		return nil
+	}
 	if err := r.host.Yield(); err != nil {
 		return err
 	}
@@ -385,15 +392,16 @@ type owned struct {
 }
 
 func (r *rewriter) inputs() ([]*segment.Source[owned], error) {
-	logs := 0
+	logs := int64(1) // bytes that are live in log segments
 	for _, v := range r.victims {
 		if v.Reader.Header().Kind == segment.Log {
-			logs++
+			logs += r.kept[v]
 		}
 	}
 	var sources []*segment.Source[owned]
 	for _, v := range r.victims {
-		in, err := r.input(v, logs)
+		share := float64(r.kept[v]) / float64(logs)
+		in, err := r.input(v, int(float64(r.opts.Memory)*share))
 		if err != nil {
 			return nil, err
 		}
@@ -404,9 +412,9 @@ func (r *rewriter) inputs() ([]*segment.Source[owned], error) {
 
 // input returns that of a victim. Frames that hold one record are taken as they
 // are if that may be, in their form: it takes a tenth of the time.
-func (r *rewriter) input(v *Victim, logs int) (input, error) {
+func (r *rewriter) input(v *Victim, memory int) (input, error) {
 	if v.Reader.Header().Kind == segment.Log {
-		return newLogInput(r.host, v, r.opts.Memory/logs), nil
+		return newLogInput(r.host, v, memory, r.opts.Workers), nil
 	}
 	in := newPackedInput(r.host, v)
 	if !v.alone() {

@@ -2,9 +2,12 @@ package compaction
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/firnkv/firn/segment"
 )
@@ -131,33 +134,34 @@ func notThere(e *segment.Entry) error {
 // their records allows, and fetches these in the order of their places: each
 // frame is decoded once for each time the memory is filled.
 type logInput struct {
-	it     *segment.Iterator
-	host   Host
-	v      *Victim
-	reader *segment.Reader
-	memory int
+	it       *segment.Iterator
+	host     Host
+	v        *Victim
+	memory   int
+	fetchers []*fetcher
 
 	items []logItem
 	next  int
 	keys  []byte // keys and metadata of items
-	recs  []byte // records of those that are live
 	order []int32
-	buf   segment.Buffer
 	err   error
 }
 
 type logItem struct {
 	entry   segment.Entry
 	verdict Verdict
-	start   int // of the record in recs
-	end     int
+	record  []byte // encoded, if it is live; part of a fetcher's memory
 }
 
-func newLogInput(host Host, v *Victim, memory int) *logInput {
-	return &logInput{
-		it: v.Blocks.Iterator(true), host: host, v: v, memory: memory,
-		reader: v.Reader.Through(&window{file: v.File}),
+// leastMemory is what a log segment gets for its records, however few are live.
+const leastMemory = 256 << 10
+
+func newLogInput(host Host, v *Victim, memory, workers int) *logInput {
+	in := &logInput{it: v.Blocks.Iterator(true), host: host, v: v, memory: max(memory, leastMemory)}
+	for range max(workers, 1) {
+		in.fetchers = append(in.fetchers, &fetcher{reader: v.Reader.Through(&window{file: v.File})})
 	}
+	return in
 }
 
 func (in *logInput) Seek([]byte) bool      { panic("compaction: a log is read from its start") }
@@ -166,8 +170,7 @@ func (in *logInput) verdict() Verdict      { return in.items[in.next-1].verdict 
 func (in *logInput) Err() error            { return in.err }
 
 func (in *logInput) record(into *read) error {
-	item := &in.items[in.next-1]
-	into.asStored, into.encoded = false, append(into.encoded[:0], in.recs[item.start:item.end]...)
+	into.asStored, into.encoded = false, append(into.encoded[:0], in.items[in.next-1].record...)
 	return nil
 }
 
@@ -184,13 +187,15 @@ const entryBytes = 160
 
 func (in *logInput) fill() bool {
 	in.items, in.next = in.items[:0], 0
-	in.keys, in.recs = in.keys[:0], in.recs[:0]
+	in.keys = in.keys[:0]
 	if in.err != nil {
 		return false
 	}
 	for bytes := 0; bytes < in.memory && in.it.Next(); {
-		if in.err = in.host.Yield(); in.err != nil {
-			return false
+		if len(in.items)%checkEvery == 0 {
+			if in.err = in.host.Yield(); in.err != nil {
+				return false
+			}
 		}
 		e := in.it.Entry()
 		item := logItem{entry: *e}
@@ -213,7 +218,8 @@ func (in *logInput) fill() bool {
 	return in.err == nil && len(in.items) > 0
 }
 
-// fetch reads the records of the live items, frame by frame.
+// fetch reads the records of the live items, frame by frame, each fetcher those of
+// a part of the segment.
 func (in *logInput) fetch() error {
 	in.order = in.order[:0]
 	for i := range in.items {
@@ -223,20 +229,47 @@ func (in *logInput) fetch() error {
 	}
 	slices.SortFunc(in.order, func(a, b int32) int {
 		x, y := &in.items[a].entry, &in.items[b].entry
-		if x.Offset != y.Offset {
-			return int(x.Offset - y.Offset)
-		}
-		return x.Ordinal - y.Ordinal
+		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Ordinal, y.Ordinal))
 	})
+	var group sync.WaitGroup
+	parts := len(in.fetchers)
+	for i, f := range in.fetchers[1:] {
+		part := in.order[len(in.order)*(i+1)/parts : len(in.order)*(i+2)/parts]
+		group.Go(func() {
+			f.err = f.fetch(in.items, part, func() error { runtime.Gosched(); return nil })
+		})
+	}
+	first := in.fetchers[0]
+	first.err = first.fetch(in.items, in.order[:len(in.order)/parts], in.host.Yield)
+	group.Wait()
+	for _, f := range in.fetchers {
+		if f.err != nil {
+			return f.err
+		}
+	}
+	return nil
+}
+
+// fetcher reads records in the order of their places.
+type fetcher struct {
+	reader  *segment.Reader
+	records []byte
+	buf     segment.Buffer
+	err     error
+}
+
+// fetch fills in the records of the items that order lists.
+func (f *fetcher) fetch(items []logItem, order []int32, yield func() error) error {
+	f.records = f.records[:0]
 	at := int64(0)
 	var cur cursor
-	for _, i := range in.order {
-		item := &in.items[i]
+	for _, i := range order {
+		item := &items[i]
 		if item.entry.Offset != at {
-			if err := in.host.Yield(); err != nil {
+			if err := yield(); err != nil {
 				return err
 			}
-			payload, err := in.reader.ReadRecords(item.entry.Offset, 8<<10, &in.buf)
+			payload, err := f.reader.ReadRecords(item.entry.Offset, 8<<10, &f.buf)
 			if err != nil {
 				return err
 			}
@@ -246,9 +279,10 @@ func (in *logInput) fetch() error {
 		if err != nil {
 			return err
 		}
-		item.start = len(in.recs)
-		in.recs = append(in.recs, b...)
-		item.end = len(in.recs)
+		// If the memory grows, what was returned stays in the old one.
+		n := len(f.records)
+		f.records = append(f.records, b...)
+		item.record = f.records[n:]
 	}
 	return nil
 }

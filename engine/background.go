@@ -10,13 +10,15 @@ import (
 	"github.com/firnkv/firn/segment"
 )
 
-// background is the goroutine that seals log and value segments, and makes the
-// next log segment ahead of need.
+// background seals log and value segments, and makes the next log segment ahead of
+// need. These are two goroutines: sealing takes its time, and writers cannot wait
+// for it.
 type background struct {
 	s       *Store
-	signal  chan struct{}
+	seals   chan struct{} // there may be something to seal
+	makes   chan struct{} // a log segment may be wanted
 	stop    chan struct{}
-	stopped chan struct{}
+	stopped sync.WaitGroup
 	halting atomic.Bool
 	sealing sync.Mutex // held by who seals
 }
@@ -25,51 +27,55 @@ var errHalted = errors.New("the store is being closed")
 
 func (b *background) start(s *Store) {
 	b.s = s
-	b.signal = make(chan struct{}, 1)
+	b.seals = make(chan struct{}, 1)
+	b.makes = make(chan struct{}, 1)
 	b.stop = make(chan struct{})
-	b.stopped = make(chan struct{})
-	go b.run()
+	b.stopped.Go(func() {
+		b.run(b.seals, func() error {
+			b.s.ballast.tend()
+			return b.sealNow()
+		})
+	})
+	b.stopped.Go(func() {
+		b.run(b.makes, func() error { return s.syncFailed(s.diskError(s.committer.offer(s.createLog))) })
+	})
 	b.wake()
+	b.wakeMaker()
 }
 
-// wake has the goroutine look for work soon.
-func (b *background) wake() {
+// wake has it look for something to seal soon.
+func (b *background) wake() { notify(b.seals) }
+
+// wakeMaker has it look soon whether a log segment is wanted.
+func (b *background) wakeMaker() { notify(b.makes) }
+
+func notify(c chan struct{}) {
 	select {
-	case b.signal <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// halt stops the goroutine and waits for it.
+// halt stops the goroutines and waits for them.
 func (b *background) halt() {
 	b.halting.Store(true)
 	close(b.stop)
-	<-b.stopped
+	b.stopped.Wait()
 }
 
-func (b *background) run() {
-	defer close(b.stopped)
+func (b *background) run(signal chan struct{}, work func() error) {
 	for {
 		select {
 		case <-b.stop:
 			return
-		case <-b.signal:
+		case <-signal:
 		}
-		b.s.ballast.tend()
-		if err := b.work(); err != nil && !errors.Is(err, errHalted) {
-			// Sealing is not urgent: writers go on, and the next
-			// roll or the next open tries again.
+		if err := work(); err != nil && !errors.Is(err, errHalted) {
+			// It is not urgent: writers go on, and the next roll or the
+			// next open tries again.
 			b.s.log.Error("background work failed", "dir", b.s.dir, "error", err)
 		}
 	}
-}
-
-func (b *background) work() error {
-	s := b.s
-	if err := s.committer.offer(s.createLog); err != nil {
-		return s.syncFailed(s.diskError(err))
-	}
-	return b.sealNow()
 }
 
 // sealNow seals what takes no more frames or values.

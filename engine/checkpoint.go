@@ -239,7 +239,12 @@ type checkpointed struct {
 	stale bool
 }
 
-var errCheckpoint = errors.New("damaged")
+var (
+	errCheckpoint = errors.New("damaged")
+
+	// errStale: the checkpoint is of segments that have been replaced since.
+	errStale = errors.New("out of date")
+)
 
 func (s *Store) readCheckpointHead(file vfs.File) (*checkpoint, error) {
 	size, err := file.Size()
@@ -286,7 +291,7 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 		}
 		sg := s.segs.find(id)
 		if sg == nil {
-			return fmt.Errorf("it is of a time when there was %s", segmentName(id))
+			return fmt.Errorf("%w: it is of a time when there was %s", errStale, segmentName(id))
 		}
 		cp.slots[slot] = sg
 		cp.counts[sg] = checkpointCounts{
@@ -312,7 +317,7 @@ func (s *Store) fitsCheckpoint(cp *checkpoint, end int64) error {
 	}
 	for _, sg := range s.segs.all() {
 		if _, ok := cp.counts[sg]; !ok && sg.kind == segment.Packed {
-			return fmt.Errorf("it is of a time before %s", sg.name())
+			return fmt.Errorf("%w: it is of a time before %s", errStale, sg.name())
 		}
 	}
 	total := int64(checkpointHeader)

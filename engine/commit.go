@@ -447,17 +447,24 @@ func (c *committer) finish(frames []*frame) {
 // prepareNext has the next log segment made before it is needed.
 func (c *committer) prepareNext() {
 	c.mu.Lock()
-	wanted := len(c.next) == 0 && c.failed == nil && c.log.end.Load() > c.s.segmentBytes()/2
+	wanted := c.wantsNext()
 	c.mu.Unlock()
 	if wanted {
-		c.s.background.wake()
+		c.s.background.wakeMaker()
 	}
+}
+
+// wantsNext reports whether a log segment is to be made. That takes four syncs, of
+// some milliseconds each beside other work, and a quarter of the smallest segment is
+// filled in 25 ms. mu is held.
+func (c *committer) wantsNext() bool {
+	return len(c.next) == 0 && c.failed == nil && c.log.end.Load()+c.ahead > c.s.segmentBytes()/4
 }
 
 // offer hands a new log segment to the committer, which refuses it if it has one.
 func (c *committer) offer(make func() (*seg, error)) error {
 	c.mu.Lock()
-	wanted := len(c.next) == 0 && c.failed == nil && c.log.end.Load() > c.s.segmentBytes()/2
+	wanted := c.wantsNext()
 	c.making = wanted
 	c.mu.Unlock()
 	if !wanted {

@@ -184,7 +184,7 @@ func (c *compactor) stats() CompactionStats {
 	defer c.mu.Unlock()
 	st := c.status
 	st.Paused = c.paused > 0
-	st.Delayed = c.s.throttle.perByte.Load() > 0
+	st.Delayed = c.s.throttle.active()
 	st.Jobs = map[string]int64{}
 	for reason, n := range c.status.Jobs {
 		st.Jobs[reason] = n

@@ -54,8 +54,11 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 	opts := compaction.Options{
 		Form: job.Form, Now: j.now, MaxBytes: max(s.segmentBytes(), compaction.Unit(0)/4), Memory: compactMemory, Workers: 1,
 	}
+	if full || s.throttle.active() {
+		opts.Workers = runtime.GOMAXPROCS(0) // writers wait for it
+	}
 	if full {
-		opts.Workers, opts.MaxBytes = runtime.GOMAXPROCS(0), maxPacked
+		opts.MaxBytes = maxPacked
 	}
 	if len(j.victims) > 0 {
 		j.report.Report, err = compaction.Rewrite(ctx, j, j.victims, opts)

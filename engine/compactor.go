@@ -57,12 +57,7 @@ func (c *compactor) init(s *Store) {
 func (c *compactor) start() { go c.run() }
 
 // wake has the goroutine look for work soon.
-func (c *compactor) wake() {
-	select {
-	case c.signal <- struct{}{}:
-	default:
-	}
-}
+func (c *compactor) wake() { notify(c.signal) }
 
 // halt stops the goroutine and waits for it. A job under way is given up: nothing
 // of it counts.

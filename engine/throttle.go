@@ -31,6 +31,9 @@ func (t *throttle) set(pressure float64) {
 	t.perByte.Store(int64(math.Pow(pressure, 3) * float64(time.Second) / throttledBytes))
 }
 
+// active reports whether writers are slowed down.
+func (t *throttle) active() bool { return t.perByte.Load() > 0 }
+
 func (t *throttle) wait(writes []write) {
 	perByte := t.perByte.Load()
 	if perByte == 0 {

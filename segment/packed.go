@@ -3,6 +3,7 @@ package segment
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/dict"
@@ -194,7 +195,7 @@ func (pw *PackedWriter) compressIf(full bool) error {
 func (pw *PackedWriter) flush() error {
 	var group sync.WaitGroup
 	for i := 1; i < pw.opts.Workers; i++ {
-		group.Go(func() { pw.compress(i, func() {}) })
+		group.Go(func() { pw.compress(i, runtime.Gosched) })
 	}
 	pw.compress(0, pw.yield)
 	group.Wait()
