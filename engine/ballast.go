@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"sync"
 	"sync/atomic"
+
+	"github.com/firnkv/firn/compaction"
 )
 
 // ballast is a file that only takes space. On a full disk it is given up, so
@@ -18,6 +20,7 @@ import (
 type ballast struct {
 	s     *Store
 	state atomic.Int32 // changed with mu held
+	tight atomic.Bool  // see reserve
 
 	// mu is held by who makes or removes the file. No other lock is taken
 	// under it.
@@ -41,6 +44,9 @@ const (
 	// defaultBallastFrom is what a store takes on disk before it has one.
 	defaultBallastFrom = 32 << 20
 )
+
+// errReserve refuses puts.
+var errReserve = fmt.Errorf("%w: what is left of the disk is kept for compaction", ErrNoSpace)
 
 // errBallast refuses puts.
 var errBallast = fmt.Errorf("%w: what is left of the disk is kept for deletes", ErrNoSpace)
@@ -98,11 +104,26 @@ func (s *Store) written() int64 {
 	return n
 }
 
+// reserve has puts refused while so little of the disk is free, beside the ballast,
+// that compaction could not write a segment: then only what dies as a whole would
+// ever make room. free is negative if it is not known. A store without a ballast is
+// small enough to do without this too.
+func (b *ballast) reserve(total, free int64) {
+	tight := free >= 0 && free < compaction.Reserve(total) && b.state.Load() != ballastNone
+	if b.tight.Swap(tight) != tight && tight {
+		b.s.log.Warn("the disk is nearly full; puts are refused until compaction or somebody else makes room",
+			"dir", b.s.dir, "free", free, "wanted", compaction.Reserve(total))
+	}
+}
+
 // missing reports whether puts are refused.
 func (b *ballast) missing() bool { return b.state.Load() == ballastMissing }
 
 // admitPut returns why puts are refused, after it tried to make the file again.
 func (b *ballast) admitPut() error {
+	if b.tight.Load() {
+		return errReserve
+	}
 	if !b.missing() {
 		return nil
 	}

@@ -60,6 +60,10 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 	if full {
 		opts.MaxBytes = maxPacked
 	}
+	// Puts that are accepted before they are written leave the room.
+	room := j.live()
+	s.committer.promise(room)
+	defer s.committer.promise(-room)
 	if len(j.victims) > 0 {
 		j.report.Report, err = compaction.Rewrite(ctx, j, j.victims, opts)
 	}
@@ -139,6 +143,16 @@ func (j *compactJob) take(sg *seg) {
 func (j *compactJob) release() {
 	releaseAll(j.segs)
 	j.segs = nil
+}
+
+// live estimates what the outputs take on disk.
+func (j *compactJob) live() (n int64) {
+	for _, sg := range j.segs {
+		if puts := sg.counts.puts.count().Bytes; puts > 0 {
+			n += int64(float64(j.s.allocated(sg)) * float64(sg.counts.live().Bytes) / float64(puts))
+		}
+	}
+	return n
 }
 
 func (j *compactJob) openVictims() error {
@@ -279,7 +293,7 @@ func (j *compactJob) replace(added []*seg) error {
 		}
 	}
 	e = e.reached(max(j.now, s.manifest.state.maxTime), seq)
-	if err := s.manifest.commit(e); err != nil {
+	if err := s.commitEdit(e); err != nil {
 		// The next open may find the edit: the outputs have to stay until
 		// another edit is in its place.
 		j.orphan()
