@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -152,11 +153,14 @@ func (s *Store) seal(sg *seg, end int64) error {
 func (s *Store) writeFooter(w *segment.FrameWriter, keys *keyLog, end int64) (int64, error) {
 	totals := segment.Totals{DataEnd: end, MinSeq: ^uint64(0), MaxTime: s.clock.now()}
 	it := keys.merged()
-	for it.Next() {
+	for n := 0; it.Next(); n++ {
+		giveWay(n)
 		totals.MinSeq = min(totals.MinSeq, it.Entry().Seq)
 	}
 	fw := segment.NewFooterWriter(w, totals.MinSeq)
-	for it.rewind(); it.Next() && !s.background.halting.Load(); {
+	it.rewind()
+	for n := 0; it.Next() && !s.background.halting.Load(); n++ {
+		giveWay(n)
 		e := it.Entry()
 		totals.Count(e)
 		if !it.newest() {
@@ -173,6 +177,14 @@ func (s *Store) writeFooter(w *segment.FrameWriter, keys *keyLog, end int64) (in
 		return 0, errHalted
 	}
 	return fw.Finish(totals)
+}
+
+// giveWay lets others run now and then: Go itself makes them wait for 10 ms. It is
+// called with the number of a step that takes about a microsecond.
+func giveWay(step int) {
+	if step%64 == 63 {
+		runtime.Gosched()
+	}
 }
 
 // rewind goes back before the first entry.

@@ -53,6 +53,12 @@ type committer struct {
 	stalled  error // why the flusher cannot write at the moment
 	compute  sync.WaitGroup
 
+	// Closed frames wait for one of as many compressors as there are
+	// processors. A goroutine for each would have a writer whose turn is over
+	// wait for hundreds of them.
+	raw         []*frame
+	compressors int
+
 	// publishing is held by who makes a written group visible. It is taken
 	// before disk is given up, so that groups become visible in the order of
 	// the log while the next one is already being written.
@@ -368,7 +374,29 @@ func (c *committer) closeCurrent() {
 		f, c.help = c.help, f
 	}
 	if f != nil {
-		c.compute.Go(func() { f.compress(c.comp) })
+		c.raw = append(c.raw, f)
+		if c.compressors < runtime.GOMAXPROCS(0) {
+			c.compressors++
+			c.compute.Go(c.compressAll)
+		}
+	}
+}
+
+// compressAll compresses frames until none is left.
+func (c *committer) compressAll() {
+	for {
+		c.mu.Lock()
+		if len(c.raw) == 0 {
+			c.raw = nil
+			c.compressors--
+			c.mu.Unlock()
+			return
+		}
+		f := c.raw[0]
+		c.raw = c.raw[1:]
+		c.mu.Unlock()
+		f.compress(c.comp)
+		runtime.Gosched()
 	}
 }
 

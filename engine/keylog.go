@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"runtime"
 	"slices"
 	"sort"
 	"sync"
@@ -134,7 +135,7 @@ func (k *keyLog) absorb(o *keyLog) {
 func (k *keyLog) sorted() []*keyIterator {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.sortFresh()
+	k.sortFresh(false)
 	iterators := make([]*keyIterator, len(k.runs))
 	for i, run := range k.runs {
 		iterators[i] = &keyIterator{blocks: slices.Clone(k.blocks), run: run, next: 0}
@@ -142,11 +143,14 @@ func (k *keyLog) sorted() []*keyIterator {
 	return iterators
 }
 
-// merged returns one iterator over all entries.
+// yieldCompares is how many comparisons take some 50 µs.
+const yieldCompares = 1024
+
+// merged returns one iterator over all entries of a log segment that takes no more.
 func (k *keyLog) merged() *keyIterator {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.sortFresh()
+	k.sortFresh(true)
 	for len(k.runs) > 1 {
 		k.mergeLast()
 	}
@@ -159,8 +163,9 @@ func (k *keyLog) merged() *keyIterator {
 
 // sortFresh makes a run of the fresh entries. Runs at least halve in length
 // from one to the next, so there are few, and an entry is merged a logarithmic
-// number of times.
-func (k *keyLog) sortFresh() {
+// number of times. With giveWay, it lets others run now and then; not for who has
+// writers wait for the lock.
+func (k *keyLog) sortFresh(giveWay bool) {
 	if len(k.fresh) == 0 {
 		return
 	}
@@ -174,7 +179,11 @@ func (k *keyLog) sortFresh() {
 	for i, ref := range k.fresh {
 		order[i] = prefixed{keyPrefix(refKey(k.blocks, ref)), ref}
 	}
+	steps := 0
 	slices.SortFunc(order, func(a, b prefixed) int {
+		if steps++; giveWay && steps%yieldCompares == 0 {
+			runtime.Gosched()
+		}
 		if a.prefix != b.prefix {
 			return cmp.Compare(a.prefix, b.prefix)
 		}
