@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"runtime"
+
 	"github.com/firnkv/firn/index"
 	"github.com/firnkv/firn/segment"
 )
@@ -11,6 +13,7 @@ func (c *committer) publishAll(frames []*frame) {
 	for _, f := range frames {
 		if c.async {
 			c.settle(f)
+			runtime.Gosched() // a long queue must not keep writers from their turn
 		} else {
 			c.publish(f)
 		}

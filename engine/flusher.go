@@ -99,28 +99,55 @@ func (c *committer) flushLocked(all bool) (left bool) {
 	if last != nil {
 		last.compress(c.comp)
 	}
-	if len(frames) == 0 {
-		return left
-	}
-	n := c.writeAccepted(frames)
-	if n < len(frames) && isNoSpace(frames[n].err) && c.s.ballast.give() {
-		n += c.writeAccepted(frames[n:])
-	}
-	c.prepareNext()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.finish(frames[:n])
-	c.stalled = nil
-	if n < len(frames) {
-		// Acknowledged already, so kept until there is room.
-		c.stalled = frames[n].err
-		for _, f := range frames[n:] {
-			f.err = nil
+	for len(frames) > 0 {
+		part := frames[:portion(frames)]
+		n := c.writeAccepted(part)
+		if n < len(part) && isNoSpace(part[n].err) && c.s.ballast.give() {
+			n += c.writeAccepted(part[n:])
 		}
-		c.queue = append(frames[n:], c.queue...)
-		left = c.failed == nil
+		c.prepareNext()
+		frames = frames[n:]
+		if c.written(part[:n], frames, n == len(part)) {
+			return true
+		}
+		if n < len(part) {
+			return left
+		}
 	}
 	return left
+}
+
+// portionFrames is about how many frames are written before those who wait for
+// room are told.
+const portionFrames = 64
+
+// portion returns how many of the frames are to be written first. It does not part
+// the frames of a commit.
+func portion(frames []*frame) int {
+	n := min(portionFrames, len(frames))
+	for n < len(frames) && frames[n-1].more {
+		n++
+	}
+	return n
+}
+
+// written accounts for frames that have been written, and puts those that are left
+// back if all is not set: they were acknowledged already, so they are kept until
+// there is room. Then it reports whether to try again.
+func (c *committer) written(done, left []*frame, all bool) (again bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.finish(done)
+	c.stalled = nil
+	if all {
+		return false
+	}
+	c.stalled = left[0].err
+	for _, f := range left {
+		f.err = nil
+	}
+	c.queue = append(left, c.queue...)
+	return c.failed == nil
 }
 
 // syncQuietly is syncAll for the background. Most of what is to be written is so
