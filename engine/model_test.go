@@ -54,6 +54,9 @@ var keySets = []struct {
 	}},
 }
 
+// modelOpsEnv sets how many operations TestModel does in all.
+const modelOpsEnv = "FIRN_MODEL_OPS"
+
 // TestModel does random operations on a store and on a map, with clean closes,
 // kills and power losses in between, and compares everything that can be seen.
 // An operation depends on the seed and its number alone, so that a failing run
@@ -67,6 +70,14 @@ func TestModel(t *testing.T) {
 	if testing.Short() {
 		ops = 600
 	}
+	if v := os.Getenv(modelOpsEnv); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ops = n / 12
+	}
+	t.Logf("%d operations", 12*ops)
 	for _, mode := range syncModes {
 		for k, keys := range keySets {
 			t.Run(mode.name+"/"+keys.name, func(t *testing.T) {
