@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"runtime"
+
 	"github.com/firnkv/firn/index"
 )
 
@@ -131,6 +133,7 @@ func (s *Store) expiredBySlot() map[uint16]Count {
 	}
 	now := s.clock.now()
 	for i := range index.Shards {
+		runtime.Gosched() // a shard of a large store takes half a millisecond
 		s.index.Scan(i, func(_ index.Hash, e index.Entry) bool {
 			if e.Expiration != 0 && int64(e.Expiration) <= now {
 				c := expired[e.Location.Slot()]
