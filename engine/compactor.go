@@ -29,7 +29,6 @@ type compactor struct {
 	resume sync.Cond         // with mu
 	waits  []*compactRequest // for a full compaction
 	status CompactionStats
-	failed error // of the last job
 
 	// Of the goroutine alone.
 	pace     pace

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 
 	"github.com/firnkv/firn/compaction"
-	"github.com/firnkv/firn/segment"
 )
 
 // randomJob returns a job over some of the segments that may be rewritten. Before,
@@ -29,15 +28,4 @@ func randomJob(s *Store, rng *rand.Rand) (compaction.Job, error) {
 		}
 	}
 	return job, nil
-}
-
-// records counts the records in the segments, live or dead.
-func (s *Store) recordsOnDisk() (n int64) {
-	for _, sg := range s.segs.all() {
-		if part := sg.sealed.Load(); part != nil && sg.kind != segment.Value {
-			t := part.footer.Totals()
-			n += t.Puts + t.Pointers + t.Tombstones
-		}
-	}
-	return n
 }
