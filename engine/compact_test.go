@@ -1,13 +1,16 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
 	"testing"
 
+	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/vfs"
 )
 
@@ -149,4 +152,94 @@ func (c *concurrent) backup(mem *vfs.Mem, mode SyncMode) error {
 		}
 	}
 	return checkVerify(context.Background(), b)
+}
+
+// A value that is on disk while the log has no room for what commits it keeps its
+// segment: it is neither sealed nor removed until then.
+func TestCompactionAwaitsCommitOfValue(t *testing.T) {
+	large := make([]byte, largeFrom+1)
+	for _, batch := range []bool{false, true} {
+		t.Run(fmt.Sprintf("batch %v", batch), func(t *testing.T) {
+			ctx := context.Background()
+			s, err := Open(memDir, memOptions(vfs.NewMem(), SyncAlways, newTestClock()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if err := s.Put(ctx, "dead", large, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Delete(ctx, "dead"); err != nil {
+				t.Fatal(err)
+			}
+			values := s.values.open[0]
+			release := holdLog(s)
+			put := &admitted{Context: ctx, passed: make(chan struct{})}
+			done := make(chan error, 1)
+			go func() {
+				if !batch {
+					done <- s.Put(put, "late", large, nil)
+					return
+				}
+				var b Batch
+				b.Put("other", large, nil)
+				b.Put("late", large, nil)
+				done <- s.Write(put, &b)
+			}()
+			<-put.passed
+			s.committer.lastSeq() // takes the lock, which the writer gives up only to wait
+			idle, err := s.sealValues(values)
+			if err != nil || idle {
+				t.Errorf("sealed %v, %v, with a value in it that is about to be committed", idle, err)
+			}
+			job := compaction.Job{Reason: compaction.Dead, Victims: []uint64{values.id}, Form: compaction.Values}
+			if s.rewritable(values) {
+				err = s.compactor.do(ctx, job, false)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			release()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if got, err := s.Get(ctx, "late"); err != nil || !bytes.Equal(got, large) {
+					t.Fatalf("%d bytes, %v", len(got), err)
+				}
+				if _, err := s.committer.rollNow(); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.background.sealNow(); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.compactor.do(ctx, job, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if s.segs.find(values.id) != nil {
+				t.Error("the segment was not removed once the value was committed")
+			}
+			if err := checkVerify(ctx, s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// holdLog has writers wait for the next log segment, as if the background made it,
+// until release is called.
+func holdLog(s *Store) (release func()) {
+	c := &s.committer
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.making = true
+	c.ahead += minSegmentBytes
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.making = false
+		c.ahead -= minSegmentBytes
+		c.room.Broadcast()
+	}
 }

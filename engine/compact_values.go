@@ -21,8 +21,8 @@ func (j *compactJob) takePointers() (ready bool, err error) {
 	if len(j.values.victims) == 0 {
 		return true, nil
 	}
-	// They take no more values. What was put before is visible after this, or
-	// still in the queue.
+	// They take no more values, and no stream is under way in them. What was
+	// put before is visible after this, or still in the queue.
 	if _, all := j.s.committer.settled(); !all {
 		return false, nil
 	}

@@ -30,7 +30,7 @@ type seg struct {
 	end atomic.Int64
 
 	// Of a value segment.
-	streams  int   // under way; guarded by valueLog.mu
+	streams  int   // under way, or not yet committed; guarded by valueLog.mu
 	reserved int64 // that they may still claim; guarded by valueLog.mu
 	syncMu   sync.Mutex
 	syncErr  error // of a failed sync; guarded by syncMu

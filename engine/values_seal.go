@@ -13,8 +13,8 @@ import (
 // It reports false if streams are under way in it; the background seals it when
 // they have ended.
 //
-// Of values whose stream has ended, the records that commit them may still be on
-// their way to the log.
+// A stream ends when its value is committed. Of a commit whose context has ended,
+// the record may still be in the queue of the log.
 func (s *Store) sealValues(sg *seg) (bool, error) {
 	if !sg.acquire() {
 		return true, nil // removed meanwhile
