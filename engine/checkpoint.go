@@ -239,7 +239,13 @@ type checkpointed struct {
 	stale bool
 }
 
-var errCheckpoint = errors.New("damaged")
+var (
+	errCheckpoint = errors.New("damaged")
+
+	// errOldCheckpoint: it is intact, but of segments that compaction has
+	// replaced.
+	errOldCheckpoint = errors.New("of an earlier time")
+)
 
 func (s *Store) readCheckpointHead(file vfs.File) (*checkpoint, error) {
 	size, err := file.Size()
@@ -286,7 +292,7 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 		}
 		sg := s.segs.find(id)
 		if sg == nil {
-			return fmt.Errorf("it is of a time when there was %s", segmentName(id))
+			return fmt.Errorf("%w, when there was %s", errOldCheckpoint, segmentName(id))
 		}
 		cp.slots[slot] = sg
 		cp.counts[sg] = checkpointCounts{
@@ -312,7 +318,7 @@ func (s *Store) fitsCheckpoint(cp *checkpoint, end int64) error {
 	}
 	for _, sg := range s.segs.all() {
 		if _, ok := cp.counts[sg]; !ok && sg.kind == segment.Packed {
-			return fmt.Errorf("it is of a time before %s", sg.name())
+			return fmt.Errorf("%w, before there was %s", errOldCheckpoint, sg.name())
 		}
 	}
 	total := int64(checkpointHeader)

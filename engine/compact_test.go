@@ -245,3 +245,19 @@ func holdLog(s *Store) (release func()) {
 		c.room.Broadcast()
 	}
 }
+
+// A checkpoint of a time before a compaction is of no use, but no damage.
+func TestVerifyAfterCompactionWithCheckpoint(t *testing.T) {
+	sc := openScript(t, vfs.NewMem(), SyncAlways, rand.New(rand.NewPCG(1, 1)))
+	for i := range 2 * checkpointTail / largeFrom {
+		sc.must(t, sc.step(sc.put(fmt.Sprintf("key%d", i), largeFrom-1)))
+	}
+	sc.must(t, sc.close())
+	sc.must(t, sc.open())
+	defer sc.s.Close()
+	if !sc.s.recovered.checkpoint {
+		t.Fatal("there is no checkpoint")
+	}
+	sc.must(t, sc.s.Compact(sc.ctx))
+	sc.must(t, checkVerify(sc.ctx, sc.s))
+}

@@ -319,7 +319,7 @@ func (v *verifier) manifest() error {
 		return err
 	}
 	defer file.Close()
-	if _, err := v.s.readCheckpoint(file, v.s.checkShard); err != nil {
+	if _, err := v.s.readCheckpoint(file, v.s.checkShard); err != nil && !errors.Is(err, errOldCheckpoint) {
 		v.damage(checkpointName, 0, err.Error())
 	}
 	return nil
