@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/firnkv/firn/compaction"
@@ -260,4 +261,73 @@ func TestVerifyAfterCompactionWithCheckpoint(t *testing.T) {
 	}
 	sc.must(t, sc.s.Compact(sc.ctx))
 	sc.must(t, checkVerify(sc.ctx, sc.s))
+}
+
+// While a job brings the index to the new segments, Verify finds every pair once
+// or does not compare the counters.
+func TestVerifyWhileIndexMoves(t *testing.T) {
+	for n := int64(0); ; n++ {
+		fault := vfs.NewFault(vfs.NewMem())
+		sc := openScript(t, fault, SyncAlways, rand.New(rand.NewPCG(2, 2)))
+		for i := range 60 {
+			w := sc.put(fmt.Sprintf("key%02d", i), 300)
+			if i%3 == 0 {
+				w.pair = newModelPair(w.key, w.pair.value, "", sc.clock.second.Load()+5)
+			}
+			sc.must(t, sc.step(w))
+		}
+		if _, err := sc.s.committer.rollNow(); err != nil {
+			t.Fatal(err)
+		}
+		sc.must(t, sc.s.background.sealNow())
+		sc.clock.advance(10)
+		j, added := startJob(t, sc.s, 1)
+		sc.must(t, j.replace(added))
+		// The index is moved all at once, between two reads.
+		var reads atomic.Int64
+		var moved atomic.Bool
+		fault.SetHook(func(op vfs.Op) error {
+			if op.Kind == vfs.KindRead && reads.Add(1)-1 == n && moved.CompareAndSwap(false, true) {
+				return j.move(added)
+			}
+			return nil
+		})
+		if err := checkVerify(sc.ctx, sc.s); err != nil {
+			t.Fatalf("moved before read %d: %v", n, err)
+		}
+		fault.SetHook(nil)
+		if !moved.Load() {
+			sc.must(t, j.move(added))
+		}
+		j.drop(added)
+		j.release()
+		sc.must(t, checkVerify(sc.ctx, sc.s))
+		sc.must(t, sc.close())
+		if !moved.Load() {
+			return
+		}
+	}
+}
+
+// startJob writes the outputs of a job of one victim.
+func startJob(t *testing.T, s *Store, id uint64) (j *compactJob, added []*seg) {
+	t.Helper()
+	job := compaction.Job{Reason: compaction.Space, Victims: []uint64{id}, Form: compaction.Young}
+	s.compactor.pace.begin(job, true)
+	j, err := s.newJob(context.Background(), &s.compactor, job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := compaction.Options{Form: job.Form, Now: j.now, MaxBytes: maxPacked, Memory: compactMemory, Workers: 1}
+	if _, err := compaction.Rewrite(context.Background(), j, j.victims, opts); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range j.outputs {
+		sg, err := o.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		added = append(added, sg)
+	}
+	return j, added
 }
