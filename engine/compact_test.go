@@ -327,6 +327,9 @@ func startJob(t *testing.T, s *Store, id uint64) (j *compactJob, added []*seg) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := sg.sources(false); err != nil { // so that move reads no index that somebody else is reading
+			t.Fatal(err)
+		}
 		added = append(added, sg)
 	}
 	return j, added
