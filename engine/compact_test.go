@@ -334,3 +334,47 @@ func startJob(t *testing.T, s *Store, id uint64) (j *compactJob, added []*seg) {
 	}
 	return j, added
 }
+
+// A value that was written but never committed leaves nothing to be synced in a
+// segment that is gone.
+func TestSyncAfterSegmentOfUncommittedValueIsGone(t *testing.T) {
+	ctx := context.Background()
+	s, err := Open(memDir, memOptions(vfs.NewMem(), SyncNever, newTestClock()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Put(&ending{ctx, 1}, "refused", make([]byte, largeFrom), nil); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	values := s.values.open[0]
+	if _, err := s.sealValues(values); err != nil {
+		t.Fatal(err)
+	}
+	job := compaction.Job{Reason: compaction.Dead, Victims: []uint64{values.id}, Form: compaction.Values}
+	if err := s.compactor.do(ctx, job, false); err != nil {
+		t.Fatal(err)
+	}
+	if s.segs.find(values.id) != nil {
+		t.Fatal("the segment is still there")
+	}
+	if err := s.Put(ctx, "key", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sync(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// ending is a context that ends when it has been asked so often.
+type ending struct {
+	context.Context
+	left int
+}
+
+func (e *ending) Err() error {
+	if e.left--; e.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
