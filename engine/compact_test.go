@@ -14,6 +14,7 @@ import (
 
 	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/vfs"
+	"github.com/firnkv/firn/segment"
 )
 
 // TestModelOfConcurrentCompaction proves the same as
@@ -377,4 +378,45 @@ func (e *ending) Err() error {
 		return context.Canceled
 	}
 	return nil
+}
+
+// Log segments are sealed in the order of the log, also while the ballast comes
+// and goes: a tombstone in one that is sealed may hide something in one before.
+func TestSealingKeepsOrder(t *testing.T) {
+	sc := openScript(t, vfs.NewMem(), SyncAlways, rand.New(rand.NewPCG(3, 3)))
+	s := sc.s
+	s.ballast.state.Store(ballastMissing)
+	s.ballast.mu.Lock() // nobody makes it again
+	defer s.ballast.mu.Unlock()
+	const logs = 40
+	for range logs {
+		sc.must(t, s.committer.commit(sc.ctx, []write{{rec: segment.Record{Key: []byte("key"), Tombstone: true}}}))
+		if _, err := s.committer.rollNow(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan struct{})
+	var toggler sync.WaitGroup
+	toggler.Go(func() {
+		for !isDone(done) {
+			s.ballast.state.Store(ballastHeld)
+			s.ballast.state.Store(ballastMissing)
+		}
+	})
+	sealed := 0
+	for tries := 0; sealed < logs && tries < 10_000 && !t.Failed(); tries++ {
+		sc.must(t, s.background.sealNow())
+		sealed = 0
+		for i, sg := range s.segs.all() {
+			if sg.sealed.Load() == nil {
+				continue
+			}
+			if sealed++; sealed != i+1 {
+				t.Errorf("%s is sealed, and one before it is not", sg.name())
+			}
+		}
+	}
+	close(done)
+	toggler.Wait()
+	s.ballast.state.Store(ballastNone)
 }
