@@ -420,3 +420,39 @@ func TestSealingKeepsOrder(t *testing.T) {
 	toggler.Wait()
 	s.ballast.state.Store(ballastNone)
 }
+
+// A job that finds the table of segments full by the time it is done changes
+// nothing.
+func TestCompactionIntoFullSegmentTable(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(4, 4)))
+	sc.must(t, sc.churn(30))
+	sc.must(t, sc.s.background.sealNow())
+	j, added := startJob(t, sc.s, sc.s.segs.all()[0].id)
+	s := sc.s
+	table := s.segs.bySlot.Load()
+	full := make([]*seg, maxSegments+1)
+	for i := range full {
+		full[i] = (*table)[1]
+	}
+	s.state.Lock()
+	s.segs.bySlot.Store(&full)
+	s.state.Unlock()
+	err := j.replace(added)
+	s.state.Lock()
+	s.segs.bySlot.Store(table)
+	s.state.Unlock()
+	if !errors.Is(err, errTooManySegments) {
+		t.Errorf("replace: %v", err)
+	}
+	j.abandon()
+	j.release()
+	sc.must(t, checkContents(sc.ctx, s, sc.h))
+	sc.must(t, sc.step(sc.put("key", 10)))
+	p := &crashPoint{mem: mem.Kill(), least: sc.durable, most: sc.begun}
+	after, err := recovered(p.mem, p, SyncAlways, sc.h.clone(), sc.rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sc.must(t, after.close())
+}
