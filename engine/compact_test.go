@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/vfs"
@@ -426,6 +429,7 @@ func TestSealingKeepsOrder(t *testing.T) {
 func TestCompactionIntoFullSegmentTable(t *testing.T) {
 	mem := vfs.NewMem()
 	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(4, 4)))
+	sc.h.compacted = true
 	sc.must(t, sc.churn(30))
 	sc.must(t, sc.s.background.sealNow())
 	j, added := startJob(t, sc.s, sc.s.segs.all()[0].id)
@@ -455,4 +459,49 @@ func TestCompactionIntoFullSegmentTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	sc.must(t, after.close())
+}
+
+// A store that is closed at any point of a full compaction closes, Compact says
+// so, and nothing is lost.
+func TestCloseDuringCompact(t *testing.T) {
+	for n := int64(0); ; n++ {
+		mem := vfs.NewMem()
+		fault := vfs.NewFault(mem)
+		sc := openScript(t, fault, SyncAlways, rand.New(rand.NewPCG(5, 5)))
+		sc.h.compacted = true
+		sc.must(t, sc.churn(40))
+		sc.must(t, sc.s.sealAllValues())
+		s := sc.s
+		closed := make(chan error, 1)
+		var ops atomic.Int64
+		var hit atomic.Bool
+		fault.SetHook(func(op vfs.Op) error {
+			// No lock is held at these that Close waits for.
+			job := strings.HasSuffix(op.Name, ".seg") && s.compactor.stats().Running != ""
+			if s.compactor.halting.Load() || !job || ops.Add(1)-1 != n {
+				return nil
+			}
+			hit.Store(true)
+			go func() { closed <- s.Close() }()
+			for !s.compactor.halting.Load() {
+				runtime.Gosched()
+			}
+			for begun := time.Now(); time.Since(begun) < quantum; { // or it would not look
+			}
+			return nil
+		})
+		err := s.Compact(sc.ctx)
+		fault.SetHook(nil)
+		if !hit.Load() {
+			sc.must(t, err)
+			return
+		}
+		if err != nil && !errors.Is(err, ErrClosed) {
+			t.Fatalf("closed at operation %d: %v", n, err)
+		}
+		sc.must(t, <-closed)
+		sc.must(t, sc.open())
+		sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
+		sc.must(t, sc.close())
+	}
 }
