@@ -505,3 +505,59 @@ func TestCloseDuringCompact(t *testing.T) {
 		sc.must(t, sc.close())
 	}
 }
+
+// Values are moved also while others never stop writing.
+func TestValuesMoveBesideWriters(t *testing.T) {
+	for _, mode := range syncModes {
+		t.Run(mode.name, func(t *testing.T) {
+			ctx := context.Background()
+			s, err := Open(t.TempDir(), &Options{Sync: mode.mode, ManualCompaction: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			for _, key := range []string{"moved", "dead"} {
+				if err := s.Put(ctx, key, make([]byte, largeFrom), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Delete(ctx, "dead"); err != nil {
+				t.Fatal(err)
+			}
+			values := s.values.open[0]
+			if err := s.sealAllValues(); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan struct{})
+			var writers sync.WaitGroup
+			for g := range 16 {
+				writers.Go(func() {
+					for i := 0; !isDone(done); i++ {
+						if err := s.Put(ctx, fmt.Sprintf("%d/%d", g, i%10), nil, nil); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+				})
+			}
+			job := compaction.Job{Reason: compaction.Space, Victims: []uint64{values.id}, Form: compaction.Values}
+			for tries := 1; ; tries++ {
+				if err = s.rewrite(ctx, job, true); err != errNotReady || tries == 20 {
+					t.Logf("%d tries", tries)
+					break
+				}
+			}
+			close(done)
+			writers.Wait()
+			if err != nil {
+				t.Error(err)
+			}
+			if s.segs.find(values.id) != nil {
+				t.Error("the values were not moved")
+			}
+			if err := checkVerify(ctx, s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
