@@ -92,8 +92,14 @@ func (b *background) sealNow() error {
 		info := s.manifest.state.segments[sg.id]
 		frozen := info != nil && info.state == stateFrozen
 		s.state.Unlock()
-		if !frozen || sg.kind != segment.Log || s.ballast.missing() {
-			continue // without the ballast, the footer would take the room that deletes need
+		if !frozen || sg.kind != segment.Log {
+			continue
+		}
+		if s.ballast.missing() {
+			// The footer would take the room that deletes need. Nor are
+			// those behind it sealed before it: compaction drops
+			// tombstones that hide nothing in a sealed segment.
+			return nil
 		}
 		if err := s.seal(sg, info.end); err != nil {
 			return s.syncFailed(s.diskError(fmt.Errorf("seal %s: %w", sg.name(), err)))

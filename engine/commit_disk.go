@@ -194,7 +194,8 @@ func (c *committer) syncLog() error {
 }
 
 // rollNow ends the active log segment, if it holds anything, so that it can be
-// sealed and packed. It reports whether it did: writers may be at it themselves.
+// sealed and packed. It reports whether it did: if frames for it are waiting, it
+// has the log go on in the next one, and who writes them comes to that.
 func (c *committer) rollNow() (bool, error) {
 	c.disk.Lock()
 	defer c.disk.Unlock()
@@ -202,14 +203,15 @@ func (c *committer) rollNow() (bool, error) {
 		c.flushLocked(true)
 	}
 	c.mu.Lock()
-	idle := func() bool {
-		return c.log == c.active && len(c.queue) == 0 && c.active.end.Load() > segment.HeaderSize
-	}
-	old := c.log
-	err := c.advance(idle)
-	next := c.log
+	err := c.advance(func() bool { return c.log == c.active && c.active.end.Load() > segment.HeaderSize })
+	next, waiting := c.log, len(c.queue) > 0
+	help := c.help
+	c.help = nil
 	c.mu.Unlock()
-	if err != nil || next == old {
+	if help != nil {
+		help.compress(c.comp)
+	}
+	if err != nil || waiting || next == c.active {
 		return false, err
 	}
 	return true, c.s.diskError(c.roll(next))

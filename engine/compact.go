@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"github.com/firnkv/firn/compaction"
 )
@@ -123,7 +124,7 @@ func (c *compactor) full(w *compactRequest) {
 			err = c.packLog()
 		}
 	}
-	if err == errHalted {
+	if errors.Is(err, errHalted) {
 		err = ErrClosed
 	}
 	w.end(err)

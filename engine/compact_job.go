@@ -280,6 +280,9 @@ func (j *compactJob) replace(added []*seg) error {
 	s := j.s
 	s.state.Lock()
 	defer s.state.Unlock()
+	if !s.segs.room(len(added) + len(j.values.outputs)) {
+		return errTooManySegments // after the edit it would be too late
+	}
 	var e edit
 	for _, sg := range added {
 		e = e.add(sg.id, sg.kind, sg.salt).seal(sg.id, sg.end.Load())
@@ -300,13 +303,11 @@ func (j *compactJob) replace(added []*seg) error {
 		return err
 	}
 	s.checkpointed.stale = true
+	j.outputs = nil
 	for _, sg := range append(added, j.values.added()...) {
-		if err := s.segs.add(sg); err != nil {
-			return s.committer.fail(err) // there was room
-		}
+		_ = s.segs.add(sg) // there is room
 		j.report.made += s.allocated(sg)
 	}
-	j.outputs = nil
 	return nil
 }
 
@@ -413,7 +414,7 @@ type jobOutput struct {
 
 // Create makes the file of a packed segment.
 func (j *compactJob) Create() (compaction.Output, error) {
-	if !j.s.segs.room() {
+	if !j.s.segs.room(1) {
 		return nil, errTooManySegments
 	}
 	id, err := j.newID()

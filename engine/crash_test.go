@@ -139,6 +139,32 @@ var crashScripts = []crashScript{
 		}
 		return sc.compact()
 	}},
+	{"compactions of values and batches", func(sc *script) error {
+		sc.h.compacted = true
+		return nil
+	}, func(sc *script) error {
+		for range 6 {
+			for i := range 5 {
+				writes := []modelWrite{sc.put(fmt.Sprintf("large%d", sc.rng.IntN(5)), largeFrom+sc.rng.IntN(20<<10))}
+				for range sc.rng.IntN(6) {
+					writes = append(writes, sc.put(fmt.Sprintf("key%d", sc.rng.IntN(8)), sc.rng.IntN(6<<10)))
+				}
+				if i == 3 {
+					writes = append(writes, modelWrite{key: fmt.Sprintf("large%d", sc.rng.IntN(5))})
+				}
+				if err := sc.step(writes...); err != nil {
+					return err
+				}
+			}
+			if err := sc.s.sealAllValues(); err != nil {
+				return err
+			}
+			if err := sc.compact(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
 	{"a checkpoint", func(sc *script) error {
 		// Less is not worth one.
 		for i := range 2 * checkpointTail / largeFrom {

@@ -212,7 +212,7 @@ func (f *faulty) compact() error {
 	f.h.compacted = true
 	job, err := randomJob(f.s, f.rng)
 	if err == nil {
-		err = f.s.compactor.do(f.ctx, job, false)
+		err = f.s.rewrite(f.ctx, job, false)
 	}
 	if err == nil {
 		return nil

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"math/rand/v2"
 
 	"github.com/firnkv/firn/compaction"
@@ -18,6 +19,11 @@ func randomJob(s *Store, rng *rand.Rand) (compaction.Job, error) {
 			return job, err
 		}
 	}
+	if rng.IntN(3) == 0 {
+		if err := s.sealAllValues(); err != nil {
+			return job, err
+		}
+	}
 	if err := s.background.sealNow(); err != nil {
 		return job, err
 	}
@@ -28,4 +34,30 @@ func randomJob(s *Store, rng *rand.Rand) (compaction.Job, error) {
 		}
 	}
 	return job, nil
+}
+
+// rewrite does a job. What points to values that are to be moved may have to be
+// sealed before.
+func (s *Store) rewrite(ctx context.Context, job compaction.Job, full bool) error {
+	err := s.compactor.do(ctx, job, full)
+	if err != errNotReady {
+		return err
+	}
+	if err := s.background.sealNow(); err != nil {
+		return err
+	}
+	return s.compactor.do(ctx, job, full)
+}
+
+// sealAllValues ends the value segments that take values.
+func (s *Store) sealAllValues() error {
+	for _, sg := range s.segs.all() {
+		if sg.kind != segment.Value {
+			continue
+		}
+		if _, err := s.sealValues(sg); err != nil {
+			return s.syncFailed(s.diskError(err))
+		}
+	}
+	return nil
 }

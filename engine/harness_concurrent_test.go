@@ -40,6 +40,14 @@ func (k *counterKey) begin(del bool) int64 {
 // saw checks a version that a reader found, or 0 for none, when floor was the
 // highest at the time it began.
 func (k *counterKey) saw(n, floor int64) error {
+	if err := k.fits(n, floor); err != nil {
+		return err
+	}
+	raise(&k.floor, n)
+	return nil
+}
+
+func (k *counterKey) fits(n, floor int64) error {
 	if n == 0 {
 		if floor > 0 && k.deleted.Load() < floor {
 			return fmt.Errorf("%s is gone, though version %d was there and no delete since", k.name, floor)
@@ -49,7 +57,6 @@ func (k *counterKey) saw(n, floor int64) error {
 	if n < floor || n > k.begun.Load() {
 		return fmt.Errorf("%s has version %d, but %d was there before, and %d is the highest", k.name, n, floor, k.begun.Load())
 	}
-	raise(&k.floor, n)
 	return nil
 }
 

@@ -105,7 +105,7 @@ func (sc *script) compact() error {
 	if err != nil {
 		return err
 	}
-	return sc.s.compactor.do(sc.ctx, job, false)
+	return sc.s.rewrite(sc.ctx, job, false)
 }
 
 // churn does n random steps over few keys: puts, some of which soon expire or are

@@ -84,7 +84,7 @@ func (v *valueLog) done() {
 // valueStream is a large value being written.
 type valueStream struct {
 	v        *valueLog
-	sg       *seg // referenced until the stream ends
+	sg       *seg // referenced until the stream ends, and not sealed
 	reserved int64
 	chunks   []segment.Chunk
 	length   int64
@@ -156,6 +156,13 @@ func (st *valueStream) unreserve(n int64) {
 	st.sg.reserved -= n
 }
 
+// giveBack lets other streams have the room that this one does not need.
+func (st *valueStream) giveBack() {
+	st.v.mu.Lock()
+	defer st.v.mu.Unlock()
+	st.unreserve(st.reserved)
+}
+
 // end gives back what the stream holds.
 func (st *valueStream) end() {
 	v := st.v
@@ -220,6 +227,7 @@ func (st *valueStream) finish(w *write) error {
 	w.rec.Length, w.rec.Value = st.length, nil
 	w.rec.Pointer = &segment.Pointer{Segment: st.sg.id, Offset: c.Offset}
 	w.at = index.MakeLocation(st.sg.slot, uint32(c.Offset/8), 0)
+	st.giveBack()
 	if !v.s.committer.async {
 		if err := v.enter(); err != nil {
 			return err
@@ -267,19 +275,23 @@ func (sg *seg) syncValues() error {
 // putLarge streams a value: first, and then what r gives. If r is nil, first is
 // all of it.
 func (s *Store) putLarge(ctx context.Context, w *write, first []byte, r io.Reader) error {
-	if err := s.streamLarge(ctx, w, first, r); err != nil {
+	st, err := s.streamLarge(ctx, w, first, r)
+	if err != nil {
 		return err
 	}
+	defer st.end()
 	return s.commit(ctx, []write{*w})
 }
 
-// streamLarge writes the value and leaves in w what commits it.
-func (s *Store) streamLarge(ctx context.Context, w *write, first []byte, r io.Reader) error {
+// streamLarge writes the value and leaves in w what commits it. The caller ends
+// the stream after the commit: until the log has the pointer, nothing else keeps
+// the segment from being sealed, taken for dead, and removed.
+func (s *Store) streamLarge(ctx context.Context, w *write, first []byte, r io.Reader) (*valueStream, error) {
 	if err := s.committer.check(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.ballast.admitPut(); err != nil {
-		return err
+		return nil, err
 	}
 	limit := s.opts.Limits.ValueBytes
 	if r == nil {
@@ -287,13 +299,16 @@ func (s *Store) streamLarge(ctx context.Context, w *write, first []byte, r io.Re
 	}
 	st, err := s.values.begin(limit)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer st.end()
-	if err := st.copy(ctx, first, r); err != nil {
-		return err
+	if err = st.copy(ctx, first, r); err == nil {
+		err = s.diskError(st.finish(w))
 	}
-	return s.diskError(st.finish(w))
+	if err != nil {
+		st.end()
+		return nil, err
+	}
+	return st, nil
 }
 
 // copy writes first and what r gives as chunks.

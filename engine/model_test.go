@@ -333,7 +333,7 @@ func (r *modelRun) compact() error {
 		return err
 	}
 	r.h.compacted = true
-	if err := r.s.compactor.do(r.ctx, job, r.rng.IntN(2) == 0); err != nil {
+	if err := r.s.rewrite(r.ctx, job, r.rng.IntN(2) == 0); err != nil {
 		return fmt.Errorf("compact %v: %w", job.Victims, err)
 	}
 	return r.checkUsage()

@@ -113,9 +113,11 @@ func (s *Store) Write(ctx context.Context, b *Batch) error {
 		if w.rec.Length < largeFrom {
 			continue
 		}
-		if err := s.streamLarge(ctx, w, w.rec.Value, nil); err != nil {
+		st, err := s.streamLarge(ctx, w, w.rec.Value, nil)
+		if err != nil {
 			return err
 		}
+		defer st.end()
 	}
 	return s.commit(ctx, writes)
 }

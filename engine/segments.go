@@ -30,7 +30,7 @@ type seg struct {
 	end atomic.Int64
 
 	// Of a value segment.
-	streams  int   // under way; guarded by valueLog.mu
+	streams  int   // under way, or not yet committed; guarded by valueLog.mu
 	reserved int64 // that they may still claim; guarded by valueLog.mu
 	syncMu   sync.Mutex
 	syncErr  error // of a failed sync; guarded by syncMu
@@ -204,10 +204,18 @@ const maxSegments = 1<<16 - 1
 
 var errTooManySegments = fmt.Errorf("a store has at most %d segments", maxSegments)
 
-// room reports whether add has a slot for one more.
-func (t *segTable) room() bool {
+// room reports whether add has slots for n more.
+func (t *segTable) room(n int) bool {
 	table := *t.bySlot.Load()
-	return len(table) <= maxSegments || slices.Contains(table[1:], nil)
+	if n -= maxSegments + 1 - len(table); n <= 0 {
+		return true
+	}
+	for _, s := range table[1:] {
+		if s == nil {
+			n--
+		}
+	}
+	return n <= 0
 }
 
 // add puts a segment into the next slot that is free. Slots go round: whoever
@@ -305,7 +313,7 @@ func (s *Store) newSeg(info *segmentInfo, file vfs.File) (*seg, error) {
 // The id is reserved first. A crash in between leaves a file below the next id
 // that is not listed, which the next open removes.
 func (s *Store) createSegment(kind segment.Kind, space int64) (*seg, error) {
-	if !s.segs.room() {
+	if !s.segs.room(1) {
 		return nil, errTooManySegments
 	}
 	info := &segmentInfo{id: s.manifest.state.nextID, kind: kind, salt: randomUint64()}

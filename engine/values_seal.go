@@ -13,8 +13,8 @@ import (
 // It reports false if streams are under way in it; the background seals it when
 // they have ended.
 //
-// Of values whose stream has ended, the records that commit them may still be on
-// their way to the log.
+// A stream ends when its value is committed. Of a commit whose context has ended,
+// the record may still be in the queue of the log.
 func (s *Store) sealValues(sg *seg) (bool, error) {
 	if !sg.acquire() {
 		return true, nil // removed meanwhile
@@ -44,6 +44,7 @@ func (s *Store) sealValues(sg *seg) (bool, error) {
 	if err := sg.syncValues(); err != nil {
 		return false, err
 	}
+	s.values.synced(sg)
 	s.state.Lock()
 	defer s.state.Unlock()
 	if info := s.manifest.state.segments[sg.id]; info == nil || info.state == stateSealed {
@@ -83,6 +84,15 @@ func (v *valueLog) retire(sg *seg) (idle bool) {
 	defer v.mu.Unlock()
 	v.open = slices.DeleteFunc(v.open, func(other *seg) bool { return other == sg })
 	return sg.streams == 0
+}
+
+// synced notes that a segment without streams has been synced: the next sync of
+// the log may come when the file is closed. Values that were not committed leave
+// it to be synced.
+func (v *valueLog) synced(sg *seg) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.unsynced, sg)
 }
 
 func (v *valueLog) isRetired(sg *seg) bool {

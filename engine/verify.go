@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/firnkv/firn/index"
 	"github.com/firnkv/firn/segment"
@@ -279,8 +280,16 @@ func (v *verifier) pairs() error {
 }
 
 // unchanged reports whether nothing was written or moved since the beginning.
+// While a job moves the index, its victims are in the table, but not in the
+// manifest any more.
 func (v *verifier) unchanged() bool {
-	return v.seq == v.s.committer.lastSeq() && v.changes == v.s.segs.changes.Load()
+	s := v.s
+	if v.seq != s.committer.lastSeq() || v.changes != s.segs.changes.Load() {
+		return false
+	}
+	s.state.Lock()
+	defer s.state.Unlock()
+	return !slices.ContainsFunc(v.segs, func(sg *seg) bool { return s.manifest.state.segments[sg.id] == nil })
 }
 
 func (v *verifier) pair(home *seg, loc index.Location, e *segment.Entry) error {
