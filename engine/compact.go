@@ -131,7 +131,9 @@ func (c *compactor) full(ctx context.Context) error {
 			break
 		}
 		err = c.do(ctx, job, true)
-		if err == errNotReady && tries < fullTries {
+		if err == nil {
+			tries = 0
+		} else if err == errNotReady && tries < fullTries {
 			tries++
 			err = c.packLog()
 		}

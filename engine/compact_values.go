@@ -9,8 +9,7 @@ import (
 
 // takePointers makes the segments that point to live values in a victim victims
 // too: where a value is can only be changed by writing anew what points to it. It
-// reports whether they are all sealed, and nothing is on its way to a value
-// segment that is a victim.
+// reports whether they are all sealed.
 func (j *compactJob) takePointers() (ready bool, err error) {
 	j.values = &valueMover{j: j, victims: map[uint64]*seg{}}
 	for _, sg := range j.segs {
@@ -21,11 +20,10 @@ func (j *compactJob) takePointers() (ready bool, err error) {
 	if len(j.values.victims) == 0 {
 		return true, nil
 	}
-	// They take no more values. What was put before is visible after this, or
-	// still in the queue.
-	if _, all := j.s.committer.settled(); !all {
-		return false, nil
-	}
+	// They take no more values, and what was put before is visible after this.
+	// That others put more meanwhile does not matter.
+	j.s.committer.settleQueue()
+	j.s.committer.awaitPublished()
 	if !j.values.alive() {
 		return true, nil
 	}

@@ -219,6 +219,9 @@ func (c *compactor) state() *compaction.State {
 	st := &compaction.State{
 		Now: now, Target: s.opts.SpaceTarget, Quiet: c.activity.quiet(s), Free: -1,
 	}
+	if free, err := s.fs.Free(s.dir); err == nil {
+		st.Free = free
+	}
 	expired := c.expired.bySlot(s, now)
 	total := int64(0)
 	for _, sg := range s.segs.all() {
