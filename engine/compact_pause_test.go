@@ -51,6 +51,9 @@ func TestPauseCompaction(t *testing.T) {
 		a.wantJobs(0)
 		a.outlast()
 		a.wantJobs(0)
+		if why := a.CompactionStats().Running; why != "" {
+			t.Errorf("a job was begun: %s", why)
+		}
 		f()
 		f() // does nothing
 	}
