@@ -107,9 +107,9 @@ func byID(a, b *Segment) int { return cmp.Compare(a.ID, b.ID) }
 
 func byAge(a, b *Segment) int { return cmp.Compare(a.Newest, b.Newest) }
 
-// gather takes segments in their order as long as their outputs fit into one
-// unit, but at least one, and into the room there is.
-func (v *view) gather(list []*Segment) []*Segment {
+// gather takes segments in their order as long as their outputs fit into most
+// bytes, but at least one, and into the room there is.
+func (v *view) gather(list []*Segment, most int64) []*Segment {
 	var victims []*Segment
 	var stays int64
 	room := v.room()
@@ -119,7 +119,7 @@ func (v *view) gather(list []*Segment) []*Segment {
 			continue
 		}
 		stays += v.stays(s)
-		if len(victims) > 0 && stays > v.unit || len(victims) == maxVictims {
+		if len(victims) > 0 && stays > most || len(victims) == maxVictims {
 			break
 		}
 		room -= worst
@@ -184,7 +184,8 @@ func dead(v *view) (Reason, Form, []*Segment) {
 }
 
 // space is the rule of the same name. Its victims are of one class: settled, log
-// and young, or value segments.
+// and young, or value segments. What soon dies whole is neither counted nor taken,
+// unless space is urgent.
 func space(v *view) (Reason, Form, []*Segment) {
 	start := busyStart
 	if v.Quiet >= settleAfter {
@@ -197,7 +198,7 @@ func space(v *view) (Reason, Form, []*Segment) {
 
 	room := v.room()
 	list := v.collect(func(s *Segment) bool {
-		return v.worth(s) && v.worst(s) <= room
+		return v.worth(s) && !v.leftToDie(s) && v.worst(s) <= room
 	}, func(a, b *Segment) int {
 		return cmp.Compare(v.score(b), v.score(a))
 	})
@@ -214,7 +215,7 @@ func space(v *view) (Reason, Form, []*Segment) {
 			same = append(same, s)
 		}
 	}
-	victims := v.gather(same)
+	victims := v.gather(same, v.unit)
 	return Space, v.spaceForm(victims), victims
 }
 
@@ -290,7 +291,8 @@ func (v *view) spaceForm(victims []*Segment) Form {
 }
 
 // pack is the rule of the same name. Segments which are about to die whole are
-// left alone.
+// left alone. Where all expire, more go at a time: the part of a bucket in a job
+// of one unit would be too small for a segment of its own.
 func pack(v *view) (Reason, Form, []*Segment) {
 	logs := v.collect(func(s *Segment) bool { return s.Form == Log }, byAge)
 	var backlog int64
@@ -305,14 +307,18 @@ func pack(v *view) (Reason, Form, []*Segment) {
 	if v.Quiet < packAfter && backlog > 2*packBacklog*v.unit {
 		form = Young
 	}
-	return Pack, form, v.gather(logs)
+	most := v.unit
+	if !slices.ContainsFunc(logs, func(s *Segment) bool { return s.Expires == 0 }) {
+		most *= packBacklog
+	}
+	return Pack, form, v.gather(logs, most)
 }
 
 // settle is the rule of the same name.
 func settle(v *view) (Reason, Form, []*Segment) {
 	return Settle, Settled, v.gather(v.collect(func(s *Segment) bool {
 		return s.Form == Young && !v.dying(s, soon) && (v.Quiet >= settleAfter || v.Now-s.Newest > oldAfter)
-	}, byAge))
+	}, byAge), v.unit)
 }
 
 // merge is the rule of the same name. The smallest go first, so that a record is
@@ -330,7 +336,7 @@ func merge(v *view) (Reason, Form, []*Segment) {
 			slices.SortFunc(group, func(a, b *Segment) int {
 				return cmp.Or(cmp.Compare(a.Disk, b.Disk), byID(a, b))
 			})
-			if victims := v.gather(group[:min(n, mergeMax)]); len(victims) >= mergeMin {
+			if victims := v.gather(group[:min(n, mergeMax)], v.unit); len(victims) >= mergeMin {
 				return Merge, Settled, victims
 			}
 		}

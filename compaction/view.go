@@ -53,7 +53,7 @@ type view struct {
 	unneeded float64
 
 	packed     int64 // what all live records take when they are packed
-	waste      int64 // what rewriting all segments would win
+	waste      int64 // what rewriting all segments would win that are not left to die
 	fixedWaste int64 // the rest: tombstones, and what of Fixed is not live
 
 	pressure float64 // see Pressure
@@ -88,6 +88,11 @@ func newView(st *State) view {
 	v.packed += fixed
 	v.fixedWaste = v.total - v.packed - v.waste
 	v.pressure = v.delay()
+	for i := range st.Segments {
+		if s := &st.Segments[i]; v.leftToDie(s) {
+			v.waste -= s.Disk - v.stays(s)
+		}
+	}
 	return v
 }
 
@@ -129,6 +134,17 @@ func (v *view) expired(s *Segment) bool {
 // in seconds.
 func (v *view) dying(s *Segment, within int64) bool {
 	return s.Expires != 0 && s.Expires-v.Now <= within
+}
+
+// leftToDie reports whether a segment soon gives all its space back by itself, so
+// that rewriting it would win little for the copying of what still lives. Soon is
+// what a bucket lets a pair keep its space, too; see [Bucket]. Where space is
+// urgent, none is left.
+func (v *view) leftToDie(s *Segment) bool {
+	if s.Expires == 0 || v.expired(s) || v.tight() || v.pressure > 0 {
+		return false
+	}
+	return v.dying(s, max(mergeSoon, (s.Expires-s.Newest)/8))
 }
 
 // needed reports whether a segment holds nothing but tombstones and pointers

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/firnkv/firn/compaction"
 )
@@ -12,19 +13,21 @@ import (
 type CompactionStats struct {
 	// Running is why segments are being rewritten right now: dead, space,
 	// pack, settle, merge or, for Compact, full. Empty: nothing is.
-	Running string
-	Victims []uint64 // ids of the segments that are being rewritten
-	Paused  bool
-	Delayed bool // writers are slowed down, for compaction to keep up
+	Running      string
+	RunningBytes int64    // that have been written for it so far
+	Victims      []uint64 // ids of the segments that are being rewritten
+	Paused       bool
+	Delayed      bool // writers are slowed down, for compaction to keep up
 
 	Jobs       map[string]int64 // that were done, by reason
+	Made       map[string]int64 // MadeBytes by reason
 	ReadBytes  int64            // of segments that were rewritten
 	MadeBytes  int64            // that the new segments take on disk
 	FreedBytes int64            // that the old ones took
 	Removed    int64            // segments
 
-	Kept       int64 // records that were written again
-	Dropped    int64 // records that were overwritten, deleted or expired
+	Kept       int64 // puts that were written again
+	Dropped    int64 // puts that were overwritten, deleted or expired
 	Tombstones int64 // that were dropped: what they hid is gone
 
 	LastError string // of the last job, if it failed
@@ -43,17 +46,12 @@ func (s *Store) Compact(ctx context.Context) error {
 	if err := s.committer.check(); err != nil {
 		return err
 	}
-	w := &compactRequest{ctx: ctx, done: make(chan error, 1)}
-	if err := s.compactor.enqueue(w); err != nil {
-		return err
-	}
-	select {
-	case err := <-w.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.compactor.serve(ctx, (*compactor).full)
 }
+
+// CompactionStats returns what [Store.Stats] says about compaction, at hardly any
+// cost.
+func (s *Store) CompactionStats() CompactionStats { return s.compactor.stats() }
 
 // PauseCompaction has compaction do nothing until the returned function is called.
 // A job under way pauses too. Meanwhile garbage stays, but is counted. Pauses add
@@ -76,13 +74,28 @@ func (s *Store) PauseCompaction() (resume func()) {
 	}
 }
 
-// compactRequest is a call of Compact that waits.
+// compactRequest is work for the goroutine that somebody waits for.
 type compactRequest struct {
 	ctx  context.Context
+	work func(*compactor, context.Context) error
 	done chan error
 }
 
 func (w *compactRequest) end(err error) { w.done <- err }
+
+// serve has the goroutine do work, and returns when that is done or ctx ends.
+func (c *compactor) serve(ctx context.Context, work func(*compactor, context.Context) error) error {
+	w := &compactRequest{ctx: ctx, work: work, done: make(chan error, 1)}
+	if err := c.enqueue(w); err != nil {
+		return err
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 func (c *compactor) enqueue(w *compactRequest) error {
 	c.mu.Lock()
@@ -95,7 +108,7 @@ func (c *compactor) enqueue(w *compactRequest) error {
 	return nil
 }
 
-// request returns the next call of Compact that waits, or nil.
+// request returns the next one that waits, or nil.
 func (c *compactor) request() *compactRequest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,18 +121,20 @@ func (c *compactor) request() *compactRequest {
 }
 
 // full does what Compact asks for.
-func (c *compactor) full(w *compactRequest) {
+func (c *compactor) full(ctx context.Context) error {
 	err := c.packLog()
 	for tries := 0; err == nil; {
-		if err = w.ctx.Err(); err != nil {
+		if err = ctx.Err(); err != nil {
 			break
 		}
 		job, ok := compaction.PickAll(c.state())
 		if !ok {
 			break
 		}
-		err = c.do(w.ctx, job, true)
-		if err == errNotReady && tries < fullTries {
+		err = c.do(ctx, job, true)
+		if err == nil {
+			tries = 0
+		} else if err == errNotReady && tries < fullTries {
 			tries++
 			err = c.packLog()
 		}
@@ -127,7 +142,7 @@ func (c *compactor) full(w *compactRequest) {
 	if errors.Is(err, errHalted) {
 		err = ErrClosed
 	}
-	w.end(err)
+	return err
 }
 
 // fullTries is how often a full compaction tries to move values that are being
@@ -150,6 +165,7 @@ func (c *compactor) packLog() error {
 func (c *compactor) begin(job compaction.Job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.written.Store(0)
 	c.status.Running = string(job.Reason)
 	c.status.Victims = job.Victims
 }
@@ -167,16 +183,17 @@ func (c *compactor) end(job compaction.Job, r jobReport, err error) {
 		return
 	}
 	if st.Jobs == nil {
-		st.Jobs = map[string]int64{}
+		st.Jobs, st.Made = map[string]int64{}, map[string]int64{}
 	}
 	st.Jobs[string(job.Reason)]++
+	st.Made[string(job.Reason)] += r.made
 	st.ReadBytes += r.read
 	st.MadeBytes += r.made
 	st.FreedBytes += r.freed
 	st.Removed += r.removed
 	st.Kept += r.Kept
-	st.Dropped += r.Superseded + r.Expired
-	st.Tombstones += r.Tombstones
+	st.Dropped += r.puts - r.Kept
+	st.Tombstones += max(r.deletes-r.Needed, 0) // expired records may have become tombstones
 }
 
 // stats returns a copy of the status.
@@ -186,9 +203,9 @@ func (c *compactor) stats() CompactionStats {
 	st := c.status
 	st.Paused = c.paused > 0
 	st.Delayed = c.s.throttle.active()
-	st.Jobs = map[string]int64{}
-	for reason, n := range c.status.Jobs {
-		st.Jobs[reason] = n
+	st.Jobs, st.Made = maps.Clone(st.Jobs), maps.Clone(st.Made)
+	if st.Running != "" {
+		st.RunningBytes = c.written.Load()
 	}
 	return st
 }

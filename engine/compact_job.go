@@ -16,6 +16,8 @@ import (
 type jobReport struct {
 	compaction.Report
 	read    int64 // bytes of the victims that hold records
+	puts    int64 // in the victims, also those that their footers only count
+	deletes int64 // tombstones, likewise
 	removed int64 // victims
 	freed   int64 // bytes that they took on disk
 	made    int64 // bytes that the new segments take
@@ -165,10 +167,13 @@ func (j *compactJob) openVictims() error {
 		if err != nil {
 			return inFile(sg.name(), err)
 		}
+		t := part.footer.Totals()
 		j.victims = append(j.victims, &compaction.Victim{
-			ID: sg.id, File: sg.file, Reader: sg.reader, Blocks: blocks, Totals: part.footer.Totals(),
+			ID: sg.id, File: sg.file, Reader: sg.reader, Blocks: blocks, Totals: t,
 		})
 		j.report.read += part.size
+		j.report.puts += t.Puts + t.Pointers
+		j.report.deletes += t.Tombstones
 	}
 	return nil
 }
@@ -426,7 +431,7 @@ func (j *compactJob) Create() (compaction.Output, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	o.file = &pacedFile{File: file, name: o.name}
+	o.file = &pacedFile{File: file, name: o.name, written: &j.c.written}
 	j.outputs = append(j.outputs, o)
 	return o, nil
 }

@@ -166,7 +166,7 @@ func (m *valueMover) output(length int64) (*valueOutput, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
-	paced := &pacedFile{File: file, name: segmentName(id)}
+	paced := &pacedFile{File: file, name: segmentName(id), written: &m.j.c.written}
 	o := &valueOutput{info: info, w: segment.NewFrameWriter(paced, info.salt, segment.HeaderSize, s.committer.comp)}
 	_, err = file.WriteAt(s.header(info).Append(nil), 0)
 	if err == nil {

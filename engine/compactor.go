@@ -26,9 +26,11 @@ type compactor struct {
 
 	mu     sync.Mutex
 	paused int
-	resume sync.Cond         // with mu
-	waits  []*compactRequest // for a full compaction
+	resume sync.Cond // with mu
+	waits  []*compactRequest
 	status CompactionStats
+
+	written atomic.Int64 // bytes, by the job under way
 
 	// Of the goroutine alone.
 	pace     pace
@@ -98,7 +100,7 @@ func (c *compactor) step() (more bool) {
 		return false
 	}
 	if w := c.request(); w != nil {
-		c.full(w)
+		w.end(w.work(c, w.ctx))
 		return true
 	}
 	if c.s.opts.ManualCompaction || time.Now().Before(c.retry) || c.s.committer.fatal() != nil {

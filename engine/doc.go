@@ -72,6 +72,52 @@
 // The next backup into the same directory takes what is new since; the manifest
 // there is replaced last, so a crash leaves the one before.
 //
+// # Compaction
+//
+// Compaction runs by itself, one job at a time, from Open to Close; package
+// compaction has its rules. It rewrites segments: what lives goes to new ones, what
+// was overwritten, deleted or has expired goes away.
+//
+//   - Segments in which nothing lives go at once, without copying anything but
+//     tombstones that are still needed.
+//   - What was written is packed, sorted by key, a second after the last write, when
+//     it is ten minutes old, or when some log segments have gathered. A log segment
+//     that is not full waits for that until it holds 1 MiB.
+//   - Pairs that expire are packed by when they do, so that their segments die whole:
+//     their space comes back at most an eighth of their lifetime late, or 64 s, but
+//     what is less than half a MiB goes with its neighbours.
+//   - Other segments are rewritten when garbage takes more than it may. The live
+//     chunks of large values are copied as they are stored.
+//
+// Disk use is at most [Options.SpaceTarget] times what the live pairs take packed
+// when the store is at rest, beside 1 MiB of garbage that any store may hold and
+// what expires within ten minutes. Under writes, garbage may take one and a half
+// times as much of the disk as the target allows. At 1.7 times, writers are delayed,
+// smoothly more up to 2.3 times; no write waits longer than 10 ms for that. A store
+// of some MiB is not delayed. Compaction gives its turn to others every 50 µs, and
+// unless space is short it rests as long as it works while others are at work.
+//
+// A job writes before it frees. It leaves 4 MiB of the disk free, or a fiftieth of
+// the store if that is more; on a disk with less than that only segments in which
+// nothing lives go.
+//
+// A tombstone, or an expired pair, may be dropped when no other segment has an older
+// version of its key. Segments whose oldest sequence number is not below that of the
+// tombstone cannot have one. The others are asked by the filter in their footers, and
+// where the filter says that they may, the footer itself is searched. What is still
+// needed is kept as a tombstone. So nothing that was deleted comes back, in whatever
+// order segments are rewritten.
+//
+// New segments count, and old ones cease to, by one edit of the manifest, after all
+// that was written is on disk. What reads an old segment keeps its file. A version
+// that is written or deleted while an older one is copied wins.
+//
+// [Store.Compact] is for those who want everything packed and all garbage gone now,
+// before a backup, say. [Store.PauseCompaction] is for minutes in which nothing else
+// may use the disk. [Options.ManualCompaction] is for programs that call Compact at
+// times of their own; without that, space never comes back. [Store.CompactionStats]
+// says what is done and was done, and why.
+//
 // # A full disk
 //
 // On a full disk puts fail with [ErrNoSpace]. Deletes go on, and so does what
@@ -109,8 +155,10 @@
 // of the keys (package index). To this come the cache ([Options.CacheBytes]), up
 // to 32 MiB for the keys of each log segment that has no footer yet, up to 24 MiB
 // of frames that wait to be written when writers do not wait for the disk, and
-// less than 1 MiB for each value that is being streamed. Values are not kept
-// elsewhere.
+// less than 1 MiB for each value that is being streamed. Compaction takes up to
+// 32 MiB for records that it reads ahead, the sparse indexes and filters of the
+// footers that it looks into, and the keys of what it may drop as deleted or expired
+// in one job. Values are not kept elsewhere.
 //
 // # Time
 //

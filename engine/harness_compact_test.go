@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/firnkv/firn/compaction"
+	"github.com/firnkv/firn/segment"
 )
 
 // randomJob returns a job over some of the segments that may be rewritten. Before,

@@ -171,6 +171,11 @@ func (h *history) agrees(got Usage, now int64) bool {
 	if !h.compacted {
 		return got == want
 	}
+	return agreesCompacted(got, want)
+}
+
+// agreesCompacted tells whether got is what compaction may have left of want.
+func agreesCompacted(got, want Usage) bool {
 	sum := func(g Garbage) (c Count) {
 		c.addCount(g.Overwritten)
 		c.addCount(g.Deleted)

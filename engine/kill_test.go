@@ -130,7 +130,7 @@ func (k *killRun) round(writers int, readOnly bool) error {
 		want.Garbage.Deleted.Records += u.Garbage.Deleted.Records
 		want.Garbage.Deleted.Bytes += u.Garbage.Deleted.Bytes
 	}
-	if got.usage != want {
+	if !agreesCompacted(got.usage, want) {
 		return fmt.Errorf("usage %+v, want %+v", got.usage, want)
 	}
 	if err := checkVerify(ctx, s); err != nil {

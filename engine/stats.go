@@ -45,7 +45,8 @@ type SegmentStats struct {
 	State      string // active, frozen or sealed
 	FileBytes  int64
 	DiskBytes  int64
-	Puts       Count // all versions whose value is in the segment
+	Puts       Count // all versions whose value is in the segment: Live and Garbage
+	Live       Count
 	Tombstones int64
 	Garbage    Garbage
 }
@@ -152,6 +153,11 @@ func (s *Store) segmentStats(sg *seg, expired Count) SegmentStats {
 		ID: sg.id, Kind: sg.kind.String(), Form: sg.form().String(),
 		Puts: sg.counts.puts.count(), Tombstones: sg.counts.tombstones.Load(),
 		Garbage: Garbage{sg.counts.overwritten.count(), sg.counts.deleted.count(), expired},
+	}
+	st.Live = st.Puts
+	for _, g := range []Count{st.Garbage.Overwritten, st.Garbage.Deleted, st.Garbage.Expired} {
+		st.Live.Records -= g.Records
+		st.Live.Bytes -= g.Bytes
 	}
 	s.state.Lock()
 	if info := s.manifest.state.segments[sg.id]; info != nil {

@@ -184,7 +184,7 @@ func (c *usageCase) segments() string {
 // opening, for the store and for each segment.
 func TestUsageIsExact(t *testing.T) {
 	inAllModes(t, func(t *testing.T, mode SyncMode) {
-		c := newUsageCase(t, Options{Sync: mode, SegmentBytes: minSegmentBytes})
+		c := newUsageCase(t, Options{Sync: mode, SegmentBytes: minSegmentBytes, ManualCompaction: true})
 		for round := range 12 {
 			c.operate(120)
 			c.check(fmt.Sprintf("round %d", round))
@@ -256,7 +256,7 @@ func TestDiskBytes(t *testing.T) {
 // Pairs that expire are counted to the second over long times too, when the
 // index has forgotten to which second they belong.
 func TestUsageOverYears(t *testing.T) {
-	c := newUsageCase(t, Options{Sync: SyncNever})
+	c := newUsageCase(t, Options{Sync: SyncNever, ManualCompaction: true})
 	now := int64(epoch)
 	for i := range 3000 {
 		key := fmt.Sprint("key", i)

@@ -2,8 +2,10 @@ package main_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"runtime"
@@ -132,4 +134,47 @@ func TestInterrupt(t *testing.T) {
 	if got := len(names(t, f.ok("kv", "key", "list", "--prefix", "film/"))); got != said {
 		t.Errorf("said %d pairs, wrote %d", said, got)
 	}
+}
+
+// TestInterruptCompact stops a compaction: nothing is lost, and it can be done
+// again.
+func TestInterruptCompact(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such signals")
+	}
+	f := newFirn(t)
+	seed := rand.Uint64()
+	t.Log("seed", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	all := make([]film, 20_000) // takes longer to compact than to interrupt
+	noise := make([]byte, 600)
+	for i := range all {
+		for j := range noise {
+			noise[j] = byte(rng.Uint32())
+		}
+		all[i] = film{fmt.Sprint(i), hex.EncodeToString(noise), nil}
+	}
+	f.okWith(lines(all), "kv", "bulk", "put", "-")
+	cmd := f.command(nil, "compact", "-n", "default")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for len(ended) == 0 && !strings.Contains(f.run(nil, "kv", "key", "get", "x").err, "in use") {
+	}
+	cmd.Process.Signal(os.Interrupt)
+	if err := <-ended; err == nil {
+		t.Log("it was done before it could be interrupted")
+	} else if cmd.ProcessState.ExitCode() != 1 || stderr.String() != "firn: interrupted\n" {
+		t.Errorf("ended with %v: %s", err, &stderr)
+	}
+	f.ok("verify")
+	if got := names(t, f.ok("kv", "key", "list")); len(got) != len(all) {
+		t.Errorf("%d keys are left", len(got))
+	}
+	f.ok("compact")
+	f.ok("verify")
 }

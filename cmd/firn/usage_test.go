@@ -95,6 +95,7 @@ func TestWrongUsage(t *testing.T) {
 		"kv namespace rename a":              `NEW-TITLE is missing`,
 		"kv namespace delete a":              `--yes`,
 		"stats a":                            `too many arguments`,
+		"compact a":                          `too many arguments`,
 		"backup":                             `DEST is missing`,
 		"backup a b":                         `too many arguments: "b"`,
 		"restore":                            `SRC is missing`,

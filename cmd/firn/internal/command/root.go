@@ -26,6 +26,7 @@ else to standard error. Exit status: 0 done, 1 failed or not found, 2 wrong usag
 		newKV(a),
 		newStats(a),
 		newVerify(a),
+		newCompact(a),
 		newBackup(a),
 		newRestore(a),
 		newVersion(a),

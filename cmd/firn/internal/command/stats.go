@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/firnkv/firn/cmd/firn/internal/wire"
@@ -16,8 +19,9 @@ func newStats(a *app) *cobra.Command {
 		Use:   "stats",
 		Short: "Show what a namespace holds and what it costs",
 		Long: `stats shows the live pairs of a namespace, what they take on disk and in memory,
-garbage by its cause, and the segments. Live bytes are those of keys, metadata and
-values before compression.`,
+garbage by its cause, and the segments: their form (log as it was written, young or
+settled when packed, values for large ones), what is live in them and what is not. Live
+and garbage bytes are those of keys, metadata and values before compression.`,
 		Example: `  firn stats
   firn stats --namespace sessions --json`,
 		Args: positional(nil),
@@ -60,6 +64,7 @@ func printStats(w io.Writer, st *engine.Stats) error {
 	if st.CutBytes > 0 {
 		row("torn tail", "%s, not acknowledged", size(st.CutBytes))
 	}
+	compactionRows(row, &st.Compaction)
 	row("segments", "%d", len(st.Segments))
 	if err := t.Flush(); err != nil || len(st.Segments) == 0 {
 		return err
@@ -68,16 +73,54 @@ func printStats(w io.Writer, st *engine.Stats) error {
 	return printSegments(w, st.Segments)
 }
 
+// compactionRows shows what compaction does and has done, if it was open to do
+// anything.
+func compactionRows(row func(name, format string, args ...any), st *engine.CompactionStats) {
+	switch {
+	case st.Running != "":
+		row("compacting", "%s: %d segments, %s written so far", st.Running, len(st.Victims), size(st.RunningBytes))
+	case st.Paused:
+		row("compacting", "paused")
+	}
+	if st.Delayed {
+		row("delayed", "writers, until compaction has caught up")
+	}
+	if len(st.Jobs) > 0 {
+		row("compactions", "%s", jobs(st.Jobs))
+		row("reclaimed", "%d segments, %s; %s written for it", st.Removed, size(st.FreedBytes), size(st.MadeBytes))
+	}
+	if st.LastError != "" {
+		row("failed", "the last compaction: %s", st.LastError)
+	}
+}
+
+// jobs lists the number of jobs by reason.
+func jobs(byReason map[string]int64) string {
+	var list []string
+	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
+		list = append(list, fmt.Sprintf("%d %s", byReason[reason], reason))
+	}
+	return strings.Join(list, ", ")
+}
+
 func printSegments(w io.Writer, segments []engine.SegmentStats) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "segment\tkind\tstate\tputs\tdeletes\tgarbage\tfile\ton disk\t")
+	fmt.Fprintln(t, "segment\tform\tstate\tkeys\tlive\toverwritten\tdeleted\texpired\tdeletes\ton disk\t")
 	for _, s := range segments {
 		g := s.Garbage
-		garbage := g.Overwritten.Records + g.Deleted.Records + g.Expired.Records
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\t\n",
-			s.ID, s.Kind, s.State, s.Puts.Records, s.Tombstones, garbage, size(s.FileBytes), size(s.DiskBytes))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%d\t%s\t\n",
+			s.ID, s.Form, s.State, s.Live.Records, size(s.Live.Bytes), some(g.Overwritten), some(g.Deleted), some(g.Expired),
+			s.Tombstones, size(s.DiskBytes))
 	}
 	return t.Flush()
+}
+
+// some is how many bytes there are, if there are any.
+func some(c engine.Count) string {
+	if c.Records == 0 {
+		return "-"
+	}
+	return size(c.Bytes)
 }
 
 func count(c engine.Count) string { return fmt.Sprintf("%d records, %s", c.Records, size(c.Bytes)) }

@@ -151,6 +151,14 @@ func (d *Directory) ViewRegistry(ctx context.Context, do func(*engine.Store) err
 	})
 }
 
+// ChangeRegistry is ViewRegistry with the store open for writing.
+func (d *Directory) ChangeRegistry(ctx context.Context, do func(*engine.Store) error) error {
+	if !isStore(d.registryPath()) {
+		return ErrNoStore
+	}
+	return d.change(ctx, func(r *registry) error { return do(r.store) })
+}
+
 // Rename gives a namespace another title.
 func (d *Directory) Rename(ctx context.Context, name, title string) (Namespace, error) {
 	if err := checkTitle(title); err != nil {

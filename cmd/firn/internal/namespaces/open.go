@@ -35,13 +35,7 @@ func (e *InUseError) Unwrap() error { return engine.ErrLocked }
 // OpenRead opens the store of a namespace for reading. For the default
 // namespace that nobody has written to yet, the error is ErrNoStore.
 func (d *Directory) OpenRead(ctx context.Context, name string) (*engine.Store, Namespace, error) {
-	var store *engine.Store
-	var ns Namespace
-	err := d.waiting(ctx, func() (err error) {
-		store, ns, err = d.open(ctx, name, true)
-		return err
-	})
-	return store, ns, err
+	return d.openWaiting(ctx, name, true)
 }
 
 // OpenWrite opens the store of a namespace for writing, and creates the
@@ -54,6 +48,22 @@ func (d *Directory) OpenWrite(ctx context.Context, name string) (*engine.Store, 
 		if errors.Is(err, ErrNoStore) {
 			store, ns, err = d.openDefault(ctx)
 		}
+		return err
+	})
+	return store, ns, err
+}
+
+// OpenExisting opens the store of a namespace for writing. For the default
+// namespace that nobody has written to yet, the error is ErrNoStore.
+func (d *Directory) OpenExisting(ctx context.Context, name string) (*engine.Store, Namespace, error) {
+	return d.openWaiting(ctx, name, false)
+}
+
+func (d *Directory) openWaiting(ctx context.Context, name string, readOnly bool) (*engine.Store, Namespace, error) {
+	var store *engine.Store
+	var ns Namespace
+	err := d.waiting(ctx, func() (err error) {
+		store, ns, err = d.open(ctx, name, readOnly)
 		return err
 	})
 	return store, ns, err

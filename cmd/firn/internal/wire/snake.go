@@ -10,7 +10,8 @@ import (
 
 // SnakeCase returns the JSON form of a value with the fields of its structs
 // named in snake case, as all JSON here is. Embedded structs are taken as if
-// their fields were the value's own.
+// their fields were the value's own. Nil slices and maps are empty ones. The keys
+// and values of maps stay as they are.
 func SnakeCase(v any) json.Marshaler { return snake{reflect.ValueOf(v)} }
 
 type snake struct{ v reflect.Value }
@@ -27,6 +28,10 @@ func (s snake) MarshalJSON() ([]byte, error) {
 			elements[i].v = s.v.Index(i)
 		}
 		return json.Marshal(elements)
+	case reflect.Map:
+		if s.v.IsNil() {
+			return []byte("{}"), nil
+		}
 	}
 	return json.Marshal(s.v.Interface())
 }

@@ -252,9 +252,11 @@ func TestSnakeCase(t *testing.T) {
 		LiveKeys Inner
 		Segments []Segment
 		None     []Segment
-	}{Inner{1}, Inner{2}, []Segment{{3, "a"}}, nil}
+		Jobs     map[string]int64
+		NoJobs   map[string]int64
+	}{Inner{1}, Inner{2}, []Segment{{3, "a"}}, nil, map[string]int64{"pack": 4, "dead": 5}, nil}
 	got, err := json.Marshal(SnakeCase(v))
-	const want = `{"disk_bytes":1,"live_keys":{"disk_bytes":2},"segments":[{"id":3,"kind":"a"}],"none":[]}`
+	const want = `{"disk_bytes":1,"live_keys":{"disk_bytes":2},"segments":[{"id":3,"kind":"a"}],"none":[],"jobs":{"dead":5,"pack":4},"no_jobs":{}}`
 	if err != nil || string(got) != want {
 		t.Errorf("got %s, %v", got, err)
 	}
