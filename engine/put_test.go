@@ -57,7 +57,7 @@ func openAPI(t testing.TB, opts Options) *apiTest {
 func openAPIAt(t testing.TB, dir string, opts Options) *apiTest {
 	t.Helper()
 	a := &apiTest{TB: t, path: dir, opts: opts, clock: newSetClock(), ctx: context.Background()}
-	a.opts.Clock, a.opts.Logger, a.opts.ManualCompaction = a.clock.now, quiet, true
+	a.opts.Clock, a.opts.Logger = a.clock.now, quiet
 	a.open()
 	t.Cleanup(func() { _ = a.Store.Close() })
 	return a
