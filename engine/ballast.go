@@ -20,7 +20,7 @@ import (
 type ballast struct {
 	s     *Store
 	state atomic.Int32 // changed with mu held
-	tight atomic.Bool  // see reserve
+	wants atomic.Int64 // free bytes below which puts are refused now, 0 if they are not; see reserve
 
 	// mu is held by who makes or removes the file. No other lock is taken
 	// under it.
@@ -109,11 +109,28 @@ func (s *Store) written() int64 {
 // ever make room. free is negative if it is not known. A store without a ballast is
 // small enough to do without this too.
 func (b *ballast) reserve(total, free int64) {
-	tight := free >= 0 && free < compaction.Reserve(total) && b.state.Load() != ballastNone
-	if b.tight.Swap(tight) != tight && tight {
-		b.s.log.Warn("the disk is nearly full; puts are refused until compaction or somebody else makes room",
-			"dir", b.s.dir, "free", free, "wanted", compaction.Reserve(total))
+	wants := compaction.Reserve(total)
+	if free < 0 || free >= wants || b.state.Load() == ballastNone {
+		wants = 0
 	}
+	if b.wants.Swap(wants) == 0 && wants > 0 {
+		b.s.log.Warn("the disk is nearly full; puts are refused until compaction or somebody else makes room",
+			"dir", b.s.dir, "free", free, "wanted", wants)
+	}
+}
+
+// reserved returns an error while puts are refused for the sake of compaction. Room
+// that was made is noticed at once.
+func (b *ballast) reserved() error {
+	wants := b.wants.Load()
+	if wants == 0 {
+		return nil
+	}
+	if free, err := b.s.fs.Free(b.s.dir); err == nil && free < wants {
+		return errReserve
+	}
+	b.wants.CompareAndSwap(wants, 0)
+	return nil
 }
 
 // missing reports whether puts are refused.
@@ -121,8 +138,8 @@ func (b *ballast) missing() bool { return b.state.Load() == ballastMissing }
 
 // admitPut returns why puts are refused, after it tried to make the file again.
 func (b *ballast) admitPut() error {
-	if b.tight.Load() {
-		return errReserve
+	if err := b.reserved(); err != nil {
+		return err
 	}
 	if !b.missing() {
 		return nil
