@@ -20,7 +20,8 @@ func (j *compactJob) takePointers() (ready bool, err error) {
 	if len(j.values.victims) == 0 {
 		return true, nil
 	}
-	// They take no more values, and what was put before is visible after this.
+	// They take no more values, no stream is under way in them, and what was
+	// put before is visible after this.
 	// That others put more meanwhile does not matter.
 	j.s.committer.settleQueue()
 	j.s.committer.awaitPublished()
