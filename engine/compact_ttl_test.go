@@ -49,7 +49,7 @@ func newTTLCase(t *testing.T, n int) *ttlCase {
 // A store of pairs that all expire within an hour says to the second what lives,
 // and gives its disk back as they expire, a bucket at a time, without copying what
 // still lives. FIRN_TTL_PAIRS=1000000 does it with more of them, in segments of the
-// usual size, which takes minutes.
+// usual size, which takes a minute.
 func TestTTL(t *testing.T) {
 	n := 20_000
 	if v := os.Getenv("FIRN_TTL_PAIRS"); v != "" {
