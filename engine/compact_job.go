@@ -86,6 +86,7 @@ type compactJob struct {
 	ids     idRange
 	outputs []*jobOutput
 	values  *valueMover
+	lost    map[uint64]Count // see lostValues
 	report  jobReport
 }
 
@@ -228,6 +229,10 @@ func (j *compactJob) commit() error {
 		}
 		added = append(added, sg)
 	}
+	var err error
+	if j.lost, err = j.lostValues(added); err != nil {
+		return err
+	}
 	if err := s.committer.syncQuietly(); err != nil {
 		return err
 	}
@@ -265,6 +270,7 @@ func (j *compactJob) replace(added []*seg) error {
 			seq = max(seq, part.footer.Totals().MaxSeq)
 		}
 	}
+	e = j.listLost(e)
 	e = e.reached(max(j.now, s.manifest.state.maxTime), seq)
 	if err := s.manifest.commit(e); err != nil {
 		// The next open may find the edit: the outputs have to stay until

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -559,5 +560,58 @@ func TestValuesMoveBesideWriters(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// The space of dead values is known, and won back, also after their records were
+// dropped and the store opened again.
+func TestDeadValuesAreKnownAfterReopen(t *testing.T) {
+	sc := openScript(t, vfs.NewMem(), SyncAlways, rand.New(rand.NewPCG(6, 6)))
+	sc.h.compacted = true
+	const values = 20
+	large := bytes.Repeat([]byte("compressible "), 128<<10/13)
+	for i := range values {
+		key := fmt.Sprintf("key%02d", i)
+		sc.must(t, sc.step(modelWrite{key, newModelPair(key, slices.Concat(noise(sc.rng, 64<<10), large), "", 0)}))
+	}
+	for i := range values - 1 {
+		sc.must(t, sc.step(modelWrite{key: fmt.Sprintf("key%02d", i)}))
+	}
+	sc.must(t, sc.step(sc.put("small", 10)))
+	sc.must(t, sc.s.sealAllValues())
+	id := sc.s.segs.all()[1].id
+	// All but the value segment, as if it was not worth it yet.
+	if _, err := sc.s.committer.rollNow(); err != nil {
+		t.Fatal(err)
+	}
+	sc.must(t, sc.s.background.sealNow())
+	job := compaction.Job{Reason: compaction.Pack, Form: compaction.Settled}
+	for _, sg := range sc.s.segs.all() {
+		if sg.id != id && sc.s.rewritable(sg) {
+			job.Victims = append(job.Victims, sg.id)
+		}
+	}
+	sc.must(t, sc.s.compactor.do(sc.ctx, job, true))
+	before, err := usageOf(sc.s)
+	sc.must(t, err)
+	sc.must(t, sc.close())
+	sc.must(t, sc.open())
+	after, err := usageOf(sc.s)
+	sc.must(t, err)
+	if all(after.Garbage) != all(before.Garbage) {
+		t.Errorf("garbage %+v, before it was opened again %+v", after.Garbage, before.Garbage)
+	}
+	sc.must(t, sc.s.Compact(sc.ctx))
+	if sc.s.segs.find(id) != nil {
+		t.Error("the dead values are still there")
+	}
+	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
+}
+
+// all adds up the garbage.
+func all(g Garbage) Count {
+	return Count{
+		g.Overwritten.Records + g.Deleted.Records + g.Expired.Records,
+		g.Overwritten.Bytes + g.Deleted.Bytes + g.Expired.Bytes,
 	}
 }
