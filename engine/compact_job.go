@@ -272,7 +272,7 @@ func (j *compactJob) replace(added []*seg) error {
 	}
 	e = j.listLost(e)
 	e = e.reached(max(j.now, s.manifest.state.maxTime), seq)
-	if err := s.manifest.commit(e); err != nil {
+	if err := s.commitEdit(e); err != nil {
 		// The next open may find the edit: the outputs have to stay until
 		// another edit is in its place.
 		j.orphan()

@@ -615,3 +615,39 @@ func all(g Garbage) Count {
 		g.Overwritten.Bytes + g.Deleted.Bytes + g.Expired.Bytes,
 	}
 }
+
+// On a full disk, a job that only makes room is done, if it takes the ballast.
+func TestCompactionTakesBallast(t *testing.T) {
+	mem := vfs.NewMem()
+	mem.SetCapacity(8 << 20)
+	sc := newBallastScript(mem, SyncAlways, newHistory(), rand.New(rand.NewPCG(7, 7)))
+	sc.h.compacted = true
+	sc.must(t, sc.open())
+	t.Cleanup(func() {
+		sc.resume()
+		_ = sc.s.Close()
+	})
+	for range 2 {
+		for i := range 100 {
+			sc.must(t, sc.step(sc.put(smallKey(i), 300)))
+		}
+		if _, err := sc.s.committer.rollNow(); err != nil {
+			t.Fatal(err)
+		}
+		sc.must(t, sc.s.background.sealNow())
+	}
+	for i := 0; sc.s.written() <= smallBallastFrom; i++ {
+		sc.must(t, sc.step(sc.put(fmt.Sprintf("more%d", i), 9000)))
+	}
+	sc.fillUpHalted(t)
+	sc.s.state.Lock()
+	sc.s.manifest.space = sc.s.manifest.off // the next edit needs a new file
+	sc.s.state.Unlock()
+	dead := sc.s.segs.all()[0]
+	sc.must(t, sc.s.compactor.do(sc.ctx, compaction.Job{Reason: compaction.Dead, Victims: []uint64{dead.id}}, false))
+	wantBallast(t, mem, false)
+	if sc.s.segs.find(dead.id) != nil {
+		t.Error("the segment is still there")
+	}
+	sc.must(t, sc.crashed(t, mem).close())
+}
