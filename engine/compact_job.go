@@ -313,7 +313,7 @@ func (j *compactJob) drop(added []*seg) {
 		if !sg.kept || slices.Contains(added, sg) {
 			continue
 		}
-		if t := sg.sealed.Load().footer.Totals(); t.MaxSeq > oldest || values && t.Pointers > 0 {
+		if t := sg.sealed.Load().footer.Totals(); t.Tombstones > 0 && t.MaxSeq > oldest || values && t.Pointers > 0 {
 			sg.kept = false
 		}
 	}

@@ -651,3 +651,64 @@ func TestCompactionTakesBallast(t *testing.T) {
 	}
 	sc.must(t, sc.crashed(t, mem).close())
 }
+
+// What is known to be needed stays so while nothing has gone that could change
+// it: pointers are not written again after each job.
+func TestPointersAreNotWrittenAgain(t *testing.T) {
+	sc := openScript(t, vfs.NewMem(), SyncAlways, rand.New(rand.NewPCG(8, 8)))
+	sc.must(t, sc.step(sc.put("small", 10)))
+	sc.must(t, sc.step(sc.put("large", largeFrom)))
+	sc.must(t, sc.s.Compact(sc.ctx))
+	pointers := sc.s.segs.all()[len(sc.s.segs.all())-1]
+	for pointers.sealed.Load() == nil || pointers.sealed.Load().footer.Totals().Pointers == 0 {
+		pointers = sc.s.segs.find(pointers.id - 1)
+	}
+	for _, key := range []string{"small", "other"} {
+		sc.must(t, sc.step(sc.put(key, 10)))
+		sc.must(t, sc.s.Compact(sc.ctx))
+	}
+	if sc.s.segs.find(pointers.id) == nil {
+		t.Error("they were")
+	}
+}
+
+// A full compaction ends, however much is written meanwhile.
+func TestCompactEndsBesideWriters(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	fault := vfs.NewFault(vfs.NewMem())
+	sc := openScript(t, fault, SyncAlways, rand.New(rand.NewPCG(9, 9)))
+	sc.h.compacted = true
+	write := func() error {
+		for i := range 20 {
+			w := sc.put(fmt.Sprintf("key%d", sc.rng.IntN(40)), 300)
+			if i%5 == 0 {
+				w.pair = nil
+			}
+			if err := sc.step(w); err != nil {
+				return err
+			}
+		}
+		if _, err := sc.s.committer.rollNow(); err != nil {
+			return err
+		}
+		return sc.s.background.sealNow()
+	}
+	sc.must(t, write())
+	jobs := 0
+	var inside atomic.Bool
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind != vfs.KindCreate || sc.s.compactor.stats().Running == "" || !inside.CompareAndSwap(false, true) {
+			return nil
+		}
+		defer inside.Store(false)
+		if jobs++; jobs > 20 {
+			cancel()
+			return nil
+		}
+		return write()
+	})
+	sc.must(t, sc.s.Compact(ctx))
+	fault.SetHook(nil)
+	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
+}
