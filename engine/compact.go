@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/firnkv/firn/compaction"
 )
@@ -110,11 +111,12 @@ func (c *compactor) request() *compactRequest {
 // full does what Compact asks for.
 func (c *compactor) full(w *compactRequest) {
 	err := c.packLog()
+	until := c.nextID()
 	for tries := 0; err == nil; {
 		if err = w.ctx.Err(); err != nil {
 			break
 		}
-		job, ok := compaction.PickAll(c.state())
+		job, ok := compaction.PickAll(c.stateBefore(until))
 		if !ok {
 			break
 		}
@@ -128,6 +130,25 @@ func (c *compactor) full(w *compactRequest) {
 		err = ErrClosed
 	}
 	w.end(err)
+}
+
+// nextID returns the id of the segment that comes next.
+func (c *compactor) nextID() uint64 {
+	c.s.state.Lock()
+	defer c.s.state.Unlock()
+	return c.s.manifest.state.nextID
+}
+
+// stateBefore describes the segments that are older than an id, so that a full
+// compaction ends though others write. Of what jobs have written since, it has
+// only what may have become superfluous: that becomes less with each job.
+func (c *compactor) stateBefore(until uint64) *compaction.State {
+	st := c.state()
+	st.Segments = slices.DeleteFunc(st.Segments, func(s compaction.Segment) bool {
+		written := s.Form == compaction.Young || s.Form == compaction.Settled
+		return s.ID >= until && (!written || s.Kept || s.Tombstones+s.Pointers == 0)
+	})
+	return st
 }
 
 // fullTries is how often a full compaction tries to move values that are being
