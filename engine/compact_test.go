@@ -608,6 +608,69 @@ func TestDeadValuesAreKnownAfterReopen(t *testing.T) {
 	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
 }
 
+// Tombstones are looked at some at a time: there may be any number of them. None
+// that is needed is lost on the way.
+func TestManyTombstonesTakeLittleMemory(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncNever, rand.New(rand.NewPCG(10, 10)))
+	sc.h.compacted = true
+	const keys, memory = 600, 4 << 10
+	end := func() uint64 {
+		sc.must(t, sc.sync())
+		id := sc.s.committer.active.id
+		if _, err := sc.s.committer.rollNow(); err != nil {
+			t.Fatal(err)
+		}
+		sc.must(t, sc.s.background.sealNow())
+		return id
+	}
+	for i := range keys {
+		sc.must(t, sc.step(sc.put(smallKey(i), 10)))
+	}
+	end()
+	for i := range keys {
+		if i%3 == 0 {
+			sc.must(t, sc.step(sc.put("other"+smallKey(i), 10), modelWrite{key: "other" + smallKey(i)}))
+		}
+		sc.must(t, sc.step(modelWrite{key: smallKey(i)}))
+	}
+	victim := end()
+	job := compaction.Job{Reason: compaction.Space, Victims: []uint64{victim}, Form: compaction.Young}
+	sc.s.compactor.pace.begin(job, true)
+	j, err := sc.s.newJob(sc.ctx, &sc.s.compactor, job)
+	sc.must(t, err)
+	defer j.release()
+	host := &countedMarkers{compactJob: j}
+	report, err := compaction.Rewrite(sc.ctx, host, j.victims, compaction.Options{
+		Form: job.Form, Now: j.now, MaxBytes: maxPacked, Memory: memory, Workers: 1,
+	})
+	sc.must(t, err)
+	if report.Needed != keys || report.Tombstones != keys/3 {
+		t.Errorf("%d needed, %d dropped", report.Needed, report.Tombstones)
+	}
+	if host.most > memory/48 {
+		t.Errorf("%d at a time", host.most)
+	}
+	sc.must(t, j.commit())
+	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
+	p := &crashPoint{mem: mem.Kill(), least: sc.acked, most: sc.begun}
+	after, err := recovered(p.mem, p, SyncNever, sc.h.clone(), sc.rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sc.must(t, after.close())
+}
+
+type countedMarkers struct {
+	*compactJob
+	most int
+}
+
+func (c *countedMarkers) Needed(markers []compaction.Marker) error {
+	c.most = max(c.most, len(markers))
+	return c.compactJob.Needed(markers)
+}
+
 // all adds up the garbage.
 func all(g Garbage) Count {
 	return Count{
