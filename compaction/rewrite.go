@@ -36,7 +36,8 @@ type Host interface {
 	// Judge says what becomes of a put. What was superseded stays so; what
 	// was expired does not live again.
 	Judge(v *Victim, e *segment.Entry) Verdict
-	// Needed sets Needed of the markers, which come in the order of their keys.
+	// Needed sets Needed of the markers, which come in the order of their
+	// keys, some at a time.
 	Needed(markers []Marker) error
 	// Relocate returns where the value of a live put with a pointer is going
 	// to be. If it stays where it is, that is the pointer of the entry.
@@ -61,7 +62,7 @@ type Options struct {
 	Form     Form  // Young or Settled
 	Now      int64 // Unix seconds
 	MaxBytes int64 // of an output, about
-	Memory   int   // bytes for records that are read ahead, in all
+	Memory   int   // bytes for records that are read ahead, in all; and for markers
 	Workers  int   // goroutines that compress
 }
 
@@ -105,9 +106,6 @@ func Rewrite(ctx context.Context, host Host, victims []*Victim, opts Options) (R
 	if err := r.plan(); err != nil {
 		return r.report, err
 	}
-	if err := host.Needed(r.markers); err != nil {
-		return r.report, err
-	}
 	if err := r.chooseDictionary(); err != nil {
 		return r.report, err
 	}
@@ -127,8 +125,9 @@ type rewriter struct {
 	kept    map[*Victim]int64 // bytes of the live records
 	plain   int64             // bytes that never expire
 	buckets buckets
-	markers []Marker
-	keys    []byte // of markers
+	markers []Marker // those of fresh aside, the needed ones
+	fresh   int      // how many at the end of markers the host has not been asked about
+	keys    []byte   // of the fresh ones
 	sampled []sample
 	seen    int // records that could have been sampled
 
@@ -212,11 +211,37 @@ func (r *rewriter) plan() error {
 		}
 		key = append(key[:0], e.Key...)
 		r.planEntry(m.Source().Owner, e, rng)
+		if len(r.keys)+r.fresh*markerBytes > r.opts.Memory {
+			if err := r.sift(); err != nil {
+				return err
+			}
+		}
 	}
 	if failed := m.Failed(); failed != nil {
 		return failed.Owner.wrap(failed.Err())
 	}
 	r.buckets.join(r.plain)
+	return r.sift()
+}
+
+// markerBytes is about what a marker takes beside its key.
+const markerBytes = 64
+
+// sift has the host look at the fresh markers, and forgets those that are not
+// needed: there may be as many tombstones as keys were ever deleted.
+func (r *rewriter) sift() error {
+	known := len(r.markers) - r.fresh
+	if err := r.host.Needed(r.markers[known:]); err != nil {
+		return err
+	}
+	needed := r.markers[:known]
+	for _, m := range r.markers[known:] {
+		if m.Needed {
+			m.Key = bytes.Clone(m.Key)
+			needed = append(needed, m)
+		}
+	}
+	r.markers, r.fresh, r.keys = needed, 0, r.keys[:0]
 	return nil
 }
 
@@ -234,6 +259,7 @@ func (r *rewriter) planEntry(v *Victim, e *segment.Entry, rng *rand.Rand) {
 		n := len(r.keys)
 		r.keys = append(r.keys, e.Key...)
 		r.markers = append(r.markers, Marker{Key: r.keys[n:], Hash: segment.KeyHash(e.Key), Seq: e.Seq})
+		r.fresh++
 	case Live:
 		r.report.Kept++
 		size := int64(len(e.Key) + e.MetadataLen)

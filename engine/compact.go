@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 
 	"github.com/firnkv/firn/compaction"
 )
@@ -123,11 +124,12 @@ func (c *compactor) request() *compactRequest {
 // full does what Compact asks for.
 func (c *compactor) full(ctx context.Context) error {
 	err := c.packLog()
+	until := c.nextID()
 	for tries := 0; err == nil; {
 		if err = ctx.Err(); err != nil {
 			break
 		}
-		job, ok := compaction.PickAll(c.state())
+		job, ok := compaction.PickAll(c.stateBefore(until))
 		if !ok {
 			break
 		}
@@ -143,6 +145,25 @@ func (c *compactor) full(ctx context.Context) error {
 		err = ErrClosed
 	}
 	return err
+}
+
+// nextID returns the id of the segment that comes next.
+func (c *compactor) nextID() uint64 {
+	c.s.state.Lock()
+	defer c.s.state.Unlock()
+	return c.s.manifest.state.nextID
+}
+
+// stateBefore describes the segments that are older than an id, so that a full
+// compaction ends though others write. Of what jobs have written since, it has
+// only what may have become superfluous: that becomes less with each job.
+func (c *compactor) stateBefore(until uint64) *compaction.State {
+	st := c.state()
+	st.Segments = slices.DeleteFunc(st.Segments, func(s compaction.Segment) bool {
+		written := s.Form == compaction.Young || s.Form == compaction.Settled
+		return s.ID >= until && (!written || s.Kept || s.Tombstones+s.Pointers == 0)
+	})
+	return st
 }
 
 // fullTries is how often a full compaction tries to move values that are being

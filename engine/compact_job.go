@@ -95,6 +95,7 @@ type compactJob struct {
 	ids     idRange
 	outputs []*jobOutput
 	values  *valueMover
+	lost    map[uint64]Count // see lostValues
 	report  jobReport
 }
 
@@ -263,6 +264,10 @@ func (j *compactJob) commit() error {
 		}
 		added = append(added, sg)
 	}
+	var err error
+	if j.lost, err = j.lostValues(added); err != nil {
+		return err
+	}
 	if err := s.committer.syncQuietly(); err != nil {
 		return err
 	}
@@ -300,6 +305,7 @@ func (j *compactJob) replace(added []*seg) error {
 			seq = max(seq, part.footer.Totals().MaxSeq)
 		}
 	}
+	e = j.listLost(e)
 	e = e.reached(max(j.now, s.manifest.state.maxTime), seq)
 	if err := s.commitEdit(e); err != nil {
 		// The next open may find the edit: the outputs have to stay until
@@ -342,7 +348,7 @@ func (j *compactJob) drop(added []*seg) {
 		if !sg.kept || slices.Contains(added, sg) {
 			continue
 		}
-		if t := sg.sealed.Load().footer.Totals(); t.MaxSeq > oldest || values && t.Pointers > 0 {
+		if t := sg.sealed.Load().footer.Totals(); t.Tombstones > 0 && t.MaxSeq > oldest || values && t.Pointers > 0 {
 			sg.kept = false
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -560,4 +561,217 @@ func TestValuesMoveBesideWriters(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The space of dead values is known, and won back, also after their records were
+// dropped and the store opened again.
+func TestDeadValuesAreKnownAfterReopen(t *testing.T) {
+	sc := openScript(t, vfs.NewMem(), SyncAlways, rand.New(rand.NewPCG(6, 6)))
+	sc.h.compacted = true
+	const values = 20
+	large := bytes.Repeat([]byte("compressible "), 128<<10/13)
+	for i := range values {
+		key := fmt.Sprintf("key%02d", i)
+		sc.must(t, sc.step(modelWrite{key, newModelPair(key, slices.Concat(noise(sc.rng, 64<<10), large), "", 0)}))
+	}
+	for i := range values - 1 {
+		sc.must(t, sc.step(modelWrite{key: fmt.Sprintf("key%02d", i)}))
+	}
+	sc.must(t, sc.step(sc.put("small", 10)))
+	sc.must(t, sc.s.sealAllValues())
+	id := sc.s.segs.all()[1].id
+	// All but the value segment, as if it was not worth it yet.
+	if _, err := sc.s.committer.rollNow(); err != nil {
+		t.Fatal(err)
+	}
+	sc.must(t, sc.s.background.sealNow())
+	job := compaction.Job{Reason: compaction.Pack, Form: compaction.Settled}
+	for _, sg := range sc.s.segs.all() {
+		if sg.id != id && sc.s.rewritable(sg) {
+			job.Victims = append(job.Victims, sg.id)
+		}
+	}
+	sc.must(t, sc.s.compactor.do(sc.ctx, job, true))
+	before, err := usageOf(sc.s)
+	sc.must(t, err)
+	sc.must(t, sc.close())
+	sc.must(t, sc.open())
+	after, err := usageOf(sc.s)
+	sc.must(t, err)
+	if all(after.Garbage) != all(before.Garbage) {
+		t.Errorf("garbage %+v, before it was opened again %+v", after.Garbage, before.Garbage)
+	}
+	sc.must(t, sc.s.Compact(sc.ctx))
+	if sc.s.segs.find(id) != nil {
+		t.Error("the dead values are still there")
+	}
+	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
+}
+
+// Tombstones are looked at some at a time: there may be any number of them. None
+// that is needed is lost on the way.
+func TestManyTombstonesTakeLittleMemory(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncNever, rand.New(rand.NewPCG(10, 10)))
+	sc.h.compacted = true
+	const keys, memory = 600, 4 << 10
+	end := func() uint64 {
+		sc.must(t, sc.sync())
+		id := sc.s.committer.active.id
+		if _, err := sc.s.committer.rollNow(); err != nil {
+			t.Fatal(err)
+		}
+		sc.must(t, sc.s.background.sealNow())
+		return id
+	}
+	for i := range keys {
+		sc.must(t, sc.step(sc.put(smallKey(i), 10)))
+	}
+	end()
+	for i := range keys {
+		if i%3 == 0 {
+			sc.must(t, sc.step(sc.put("other"+smallKey(i), 10), modelWrite{key: "other" + smallKey(i)}))
+		}
+		sc.must(t, sc.step(modelWrite{key: smallKey(i)}))
+	}
+	victim := end()
+	job := compaction.Job{Reason: compaction.Space, Victims: []uint64{victim}, Form: compaction.Young}
+	sc.s.compactor.pace.begin(job, true)
+	j, err := sc.s.newJob(sc.ctx, &sc.s.compactor, job)
+	sc.must(t, err)
+	defer j.release()
+	host := &countedMarkers{compactJob: j}
+	report, err := compaction.Rewrite(sc.ctx, host, j.victims, compaction.Options{
+		Form: job.Form, Now: j.now, MaxBytes: maxPacked, Memory: memory, Workers: 1,
+	})
+	sc.must(t, err)
+	if report.Needed != keys || report.Tombstones != keys/3 {
+		t.Errorf("%d needed, %d dropped", report.Needed, report.Tombstones)
+	}
+	if host.most > memory/48 {
+		t.Errorf("%d at a time", host.most)
+	}
+	sc.must(t, j.commit())
+	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
+	p := &crashPoint{mem: mem.Kill(), least: sc.acked, most: sc.begun}
+	after, err := recovered(p.mem, p, SyncNever, sc.h.clone(), sc.rng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sc.must(t, after.close())
+}
+
+type countedMarkers struct {
+	*compactJob
+	most int
+}
+
+func (c *countedMarkers) Needed(markers []compaction.Marker) error {
+	c.most = max(c.most, len(markers))
+	return c.compactJob.Needed(markers)
+}
+
+// all adds up the garbage.
+func all(g Garbage) Count {
+	return Count{
+		g.Overwritten.Records + g.Deleted.Records + g.Expired.Records,
+		g.Overwritten.Bytes + g.Deleted.Bytes + g.Expired.Bytes,
+	}
+}
+
+// On a full disk, a job that only makes room is done, if it takes the ballast.
+func TestCompactionTakesBallast(t *testing.T) {
+	mem := vfs.NewMem()
+	mem.SetCapacity(8 << 20)
+	sc := newBallastScript(mem, SyncAlways, newHistory(), rand.New(rand.NewPCG(7, 7)))
+	sc.h.compacted = true
+	sc.must(t, sc.open())
+	t.Cleanup(func() {
+		sc.resume()
+		_ = sc.s.Close()
+	})
+	for range 2 {
+		for i := range 100 {
+			sc.must(t, sc.step(sc.put(smallKey(i), 300)))
+		}
+		if _, err := sc.s.committer.rollNow(); err != nil {
+			t.Fatal(err)
+		}
+		sc.must(t, sc.s.background.sealNow())
+	}
+	for i := 0; sc.s.written() <= smallBallastFrom; i++ {
+		sc.must(t, sc.step(sc.put(fmt.Sprintf("more%d", i), 9000)))
+	}
+	sc.fillUpHalted(t)
+	sc.s.state.Lock()
+	sc.s.manifest.space = sc.s.manifest.off // the next edit needs a new file
+	sc.s.state.Unlock()
+	dead := sc.s.segs.all()[0]
+	sc.must(t, sc.s.compactor.do(sc.ctx, compaction.Job{Reason: compaction.Dead, Victims: []uint64{dead.id}}, false))
+	wantBallast(t, mem, false)
+	if sc.s.segs.find(dead.id) != nil {
+		t.Error("the segment is still there")
+	}
+	sc.must(t, sc.crashed(t, mem).close())
+}
+
+// What is known to be needed stays so while nothing has gone that could change
+// it: pointers are not written again after each job.
+func TestPointersAreNotWrittenAgain(t *testing.T) {
+	sc := openScript(t, vfs.NewMem(), SyncAlways, rand.New(rand.NewPCG(8, 8)))
+	sc.must(t, sc.step(sc.put("small", 10)))
+	sc.must(t, sc.step(sc.put("large", largeFrom)))
+	sc.must(t, sc.s.Compact(sc.ctx))
+	pointers := sc.s.segs.all()[len(sc.s.segs.all())-1]
+	for pointers.sealed.Load() == nil || pointers.sealed.Load().footer.Totals().Pointers == 0 {
+		pointers = sc.s.segs.find(pointers.id - 1)
+	}
+	for _, key := range []string{"small", "other"} {
+		sc.must(t, sc.step(sc.put(key, 10)))
+		sc.must(t, sc.s.Compact(sc.ctx))
+	}
+	if sc.s.segs.find(pointers.id) == nil {
+		t.Error("they were")
+	}
+}
+
+// A full compaction ends, however much is written meanwhile.
+func TestCompactEndsBesideWriters(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	fault := vfs.NewFault(vfs.NewMem())
+	sc := openScript(t, fault, SyncAlways, rand.New(rand.NewPCG(9, 9)))
+	sc.h.compacted = true
+	write := func() error {
+		for i := range 20 {
+			w := sc.put(fmt.Sprintf("key%d", sc.rng.IntN(40)), 300)
+			if i%5 == 0 {
+				w.pair = nil
+			}
+			if err := sc.step(w); err != nil {
+				return err
+			}
+		}
+		if _, err := sc.s.committer.rollNow(); err != nil {
+			return err
+		}
+		return sc.s.background.sealNow()
+	}
+	sc.must(t, write())
+	jobs := 0
+	var inside atomic.Bool
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind != vfs.KindCreate || sc.s.compactor.stats().Running == "" || !inside.CompareAndSwap(false, true) {
+			return nil
+		}
+		defer inside.Store(false)
+		if jobs++; jobs > 20 {
+			cancel()
+			return nil
+		}
+		return write()
+	})
+	sc.must(t, sc.s.Compact(ctx))
+	fault.SetHook(nil)
+	sc.must(t, checkContents(sc.ctx, sc.s, sc.h))
 }

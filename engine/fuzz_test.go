@@ -343,6 +343,7 @@ func TestManifestEdits(t *testing.T) {
 		{}, {99}, edit(nil).add(1, 0, 1), edit(nil).add(1, 4, 1), edit(nil).remove(1), edit(nil).freeze(1, 64),
 		edit(nil).add(1, segment.Log, 1).add(1, segment.Log, 1), edit(nil).add(1, segment.Log, 1)[:5],
 		edit(nil).add(1, segment.Log, 1).seal(1, segment.MaxSize+1), edit(nil).add(1, segment.Log, 1).freeze(1, -1),
+		edit(nil).add(1, segment.Value, 1).lost(1, Count{-1, 1}), edit(nil).lost(1, Count{1, 1}),
 	} {
 		state := manifestState{segments: map[uint64]*segmentInfo{}}
 		if err := state.apply(bad); err == nil && len(bad) > 0 {

@@ -73,8 +73,8 @@ func dumpManifest(t *testing.T, b []byte) string {
 // describeEdit decodes items on its own: by the table of the format.
 func describeEdit(t *testing.T, payload []byte) []string {
 	t.Helper()
-	names := [...]string{1: "next", 2: "add", 3: "freeze", 4: "seal", 5: "cut", 6: "remove", 7: "closed", 8: "reached"}
-	fields := [...]int{1: 1, 2: 2, 3: 2, 4: 2, 5: 3, 6: 1, 7: 2, 8: 2}
+	names := [...]string{1: "next", 2: "add", 3: "freeze", 4: "seal", 5: "cut", 6: "remove", 7: "closed", 8: "reached", 10: "lost"}
+	fields := [...]int{1: 1, 2: 2, 3: 2, 4: 2, 5: 3, 6: 1, 7: 2, 8: 2, 10: 3}
 	var items []string
 	for len(payload) > 0 {
 		tag := payload[0]

@@ -34,6 +34,7 @@ type segmentInfo struct {
 	state segmentState
 	end   int64 // active: known to reach up to here; frozen: of the frames; sealed: size
 	cuts  []cut // of an active log, oldest first
+	lost  Count // of a value segment: values whose records compaction has dropped
 }
 
 type segmentState uint8
@@ -81,6 +82,7 @@ func (info *segmentInfo) incarnation(off int64) uint32 {
 //	7 closed     id of the active log, its end
 //	8 reached    highest time, highest sequence number
 //	9 branch     id, sequence number
+//	10 lost      id, records, bytes
 type edit []byte
 
 const (
@@ -93,6 +95,7 @@ const (
 	itemClosed  = 7
 	itemReached = 8
 	itemBranch  = 9
+	itemLost    = 10
 )
 
 func (e edit) item(tag byte, fields ...uint64) edit {
@@ -116,6 +119,10 @@ func (e edit) remove(id uint64) edit            { return e.item(itemRemove, id) 
 
 func (e edit) cut(id uint64, c cut) edit {
 	return e.item(itemCut, id, uint64(c.incarnation), uint64(c.from))
+}
+
+func (e edit) lost(id uint64, n Count) edit {
+	return e.item(itemLost, id, uint64(n.Records), uint64(n.Bytes))
 }
 
 func (e edit) closed(log uint64, end int64) edit { return e.item(itemClosed, log, uint64(end)) }
@@ -179,6 +186,8 @@ func (s *manifestState) applyItem(tag byte, d *editDecoder) error {
 		delete(s.segments, id)
 	case itemClosed:
 		info.end = d.offset()
+	case itemLost:
+		info.lost = Count{d.count(), d.count()}
 	default:
 		return errEdit
 	}
@@ -216,6 +225,9 @@ func (s *manifestState) snapshot() edit {
 		if info.state == stateActive && info.end > 0 {
 			e = e.closed(info.id, info.end)
 		}
+		if info.lost != (Count{}) {
+			e = e.lost(info.id, info.lost)
+		}
 	}
 	return e
 }
@@ -235,6 +247,18 @@ func (d *editDecoder) uvarint() uint64 {
 	d.b = d.b[n:]
 	return v
 }
+
+func (d *editDecoder) count() int64 {
+	v := d.uvarint()
+	if v > maxCount {
+		d.b, d.bad = nil, true
+		return 0
+	}
+	return int64(v)
+}
+
+// maxCount is more than there can be records or bytes in a store.
+const maxCount = 1 << 60
 
 func (d *editDecoder) offset() int64 {
 	v := d.uvarint()

@@ -490,6 +490,10 @@ func (r *modelRun) close() error {
 // reopen closes the store and opens it again, with the checkpoint or without.
 func (r *modelRun) reopen(forget bool) error {
 	r.note("reopen, without the checkpoint: %v", forget)
+	before, err := usageOf(r.s)
+	if err != nil {
+		return err
+	}
 	if err := r.close(); err != nil {
 		return err
 	}
@@ -501,6 +505,13 @@ func (r *modelRun) reopen(forget bool) error {
 	}
 	if cut := r.s.recovered.cutBytes; cut != 0 {
 		return fmt.Errorf("%d bytes were cut after a clean close", cut)
+	}
+	after, err := usageOf(r.s)
+	if err != nil {
+		return err
+	}
+	if all(after.Garbage) != all(before.Garbage) {
+		return fmt.Errorf("garbage %+v, before the close %+v", after.Garbage, before.Garbage)
 	}
 	return checkContents(r.ctx, r.s, r.h)
 }

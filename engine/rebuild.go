@@ -19,6 +19,7 @@ func (s *Store) mergeAll() error {
 		}
 		all = append(all, sources...)
 		s.countSuperseded(sg)
+		s.countLost(sg)
 	}
 	m := newMerger(all, nil)
 	var key []byte   // of the version before
