@@ -735,6 +735,98 @@ func TestPointersAreNotWrittenAgain(t *testing.T) {
 	}
 }
 
+// TestFaultOfCompact fails every operation of a full compaction in turn, that of
+// values among it. Nothing is lost or comes back by that, not after a crash
+// either, and unless the store turned read-only, the next one works.
+func TestFaultOfCompact(t *testing.T) {
+	seed := testSeed(t)
+	for _, mode := range syncModes {
+		for _, kind := range faultKinds {
+			t.Run(mode.name+"/"+kind.name, func(t *testing.T) {
+				t.Parallel()
+				step := int64(1)
+				if testing.Short() || underRace {
+					step = 5
+				}
+				for n := int64(seed % uint64(step)); ; n += step {
+					f := &faulty{mode: mode.mode, at: n, err: kind.err, seed: seed}
+					if err := f.faultOfCompact(); err != nil {
+						t.Fatalf("%v: %v", f.op, err)
+					}
+					if !f.done.Load() {
+						break
+					}
+				}
+			})
+		}
+	}
+}
+
+func (f *faulty) faultOfCompact() error {
+	f.ctx = context.Background()
+	f.mem = vfs.NewMem()
+	f.fs = vfs.NewFault(f.mem)
+	sc := newScript(f.fs, f.mode, newHistory(), rand.New(rand.NewPCG(f.seed, 5)))
+	sc.h.compacted = true
+	if err := sc.open(); err != nil {
+		return err
+	}
+	defer func() { _ = sc.s.Close() }()
+	err := sc.churn(40)
+	for _, key := range []string{"key0", "key1", "large", "dead"} {
+		if err == nil {
+			err = sc.step(sc.put(key, largeFrom))
+		}
+	}
+	if err == nil {
+		err = sc.step(modelWrite{key: "dead"})
+	}
+	if err == nil {
+		err = sc.s.sealAllValues()
+	}
+	if err == nil {
+		err = sc.sync()
+	}
+	if err != nil {
+		return err
+	}
+	f.fs.SetHook(f.hook)
+	err = sc.s.Compact(f.ctx)
+	f.fs.SetHook(nil)
+	if err != nil {
+		if err := f.expected(err); err != nil {
+			return err
+		}
+	}
+	p := &crashPoint{mem: f.mem.Crash(sc.rng), least: sc.durable, most: sc.begun}
+	after, err := recovered(p.mem, p, f.mode, sc.h.clone(), sc.rng)
+	if err != nil {
+		return fmt.Errorf("power loss after it: %w", err)
+	}
+	if err := after.close(); err != nil {
+		return err
+	}
+	if sc.s.committer.fatal() != nil {
+		return checkPairs(f.ctx, sc.s, sc.h)
+	}
+	if err := checkContents(f.ctx, sc.s, sc.h); err != nil {
+		return err
+	}
+	if err := sc.s.Compact(f.ctx); err != nil {
+		return fmt.Errorf("once more: %w", err)
+	}
+	if err := checkVerify(f.ctx, sc.s); err != nil {
+		return err
+	}
+	if err := sc.close(); err != nil {
+		return err
+	}
+	if err := sc.open(); err != nil {
+		return err
+	}
+	return checkContents(f.ctx, sc.s, sc.h)
+}
+
 // A full compaction ends, however much is written meanwhile.
 func TestCompactEndsBesideWriters(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
