@@ -37,7 +37,7 @@ type compactor struct {
 	activity activity
 	expired  expiredScan
 	retry    time.Time // not before, after a job that failed
-	orphans  []string  // see commitJob
+	orphans  []string  // files of jobs whose edit failed; see compactJob.replace
 }
 
 // tick is how often the compactor looks for work if nobody wakes it: pairs expire

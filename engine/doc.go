@@ -127,6 +127,11 @@
 // Then they work again, and the ballast is back; the store need not be opened
 // again for that.
 //
+// So that it hardly comes to that, such a store also refuses puts while so little is
+// free that compaction could not write a segment: 4 MiB, or a fiftieth of the store,
+// and a sixteenth of the store, but 4 to 64 MiB. What was deleted or overwritten then
+// still makes room.
+//
 // With [SyncEvery] and [SyncNever], puts are refused a little earlier: a put is
 // accepted only if the disk has room for all that waits in memory. If other
 // programs take that room, it is written when they give it back; writes fail
@@ -140,7 +145,8 @@
 // After [Store.Close], opening reads the checkpoint, or without one the footers,
 // and at most 1 MiB of log, or an eighth of the checkpoint's size, that was
 // written since the checkpoint. After a crash it also scans the log behind the
-// checkpoint, and the log segments that have no footer yet.
+// checkpoint, and the log segments that have no footer yet; and if compaction has
+// replaced segments since the checkpoint, the footers instead of it.
 //
 // At the end of the log, a torn write is told from damage. Each frame says how
 // far the log was durable when it was written. A bad place that no frame behind
