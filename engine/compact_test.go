@@ -181,6 +181,7 @@ func TestCompactionAwaitsCommitOfValue(t *testing.T) {
 				t.Fatal(err)
 			}
 			values := s.values.open[0]
+			resume := haltBackground(s) // it has a part here, which the test plays
 			release := holdLog(s)
 			put := &admitted{Context: ctx, passed: make(chan struct{})}
 			done := make(chan error, 1)
@@ -208,7 +209,9 @@ func TestCompactionAwaitsCommitOfValue(t *testing.T) {
 				t.Error(err)
 			}
 			release()
-			if err := <-done; err != nil {
+			err = <-done
+			resume()
+			if err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
