@@ -15,7 +15,6 @@ type window struct {
 	file io.ReaderAt
 	buf  []byte
 	off  int64 // of buf in the file
-	read int64 // bytes read from the file so far
 }
 
 func (w *window) ReadAt(p []byte, off int64) (int, error) {
@@ -26,7 +25,6 @@ func (w *window) ReadAt(p []byte, off int64) (int, error) {
 		w.buf = w.buf[:cap(w.buf)]
 		n, err := w.file.ReadAt(w.buf, off)
 		w.buf, w.off = w.buf[:n], off
-		w.read += int64(n)
 		if err != nil && !errors.Is(err, io.EOF) {
 			w.buf = w.buf[:0]
 			return 0, err
