@@ -159,7 +159,8 @@ func TestGoldenStore(t *testing.T) {
 	if *update {
 		makeGoldenStore(t)
 	}
-	a := openGolden(t, Options{SegmentBytes: minSegmentBytes})
+	// Read-only, a store is as it was: the background does not go on with it.
+	a := openGolden(t, Options{ReadOnly: true, SegmentBytes: minSegmentBytes})
 	if !a.recovered.checkpoint {
 		t.Fatal("the checkpoint was not used")
 	}
@@ -173,15 +174,18 @@ func TestGoldenStore(t *testing.T) {
 	}
 	golden(t, "store.manifest.txt", []byte(dumpManifest(t, manifest)))
 
-	// From the segments alone comes the same.
+	// From the segments alone comes the same, and so it does to who writes.
 	want := a.contents()
 	a.close()
 	if err := os.Remove(a.file(checkpointName)); err != nil {
 		t.Fatal(err)
 	}
-	a.open()
-	if got := a.contents(); got != want {
-		t.Errorf("without the checkpoint:\n%s\nwith it:\n%s", got, want)
+	for _, readOnly := range []bool{true, false} {
+		a.opts.ReadOnly = readOnly
+		a.reopen()
+		if got := a.contents(); got != want {
+			t.Errorf("without the checkpoint, read-only %v:\n%s\nwith it:\n%s", readOnly, got, want)
+		}
 	}
 }
 
