@@ -70,6 +70,7 @@ type committer struct {
 	allocated int64 // active has disk space up to here
 	zeroed    int64 // and zeros were written up to here
 	durable   int64 // active is on disk up to here
+	sentOut   int64 // and the system was asked to write it up to here
 	dirty     bool  // there is more in the file than on disk
 	broken    error // a sync failed: what is on disk is not known
 	buf       []byte
@@ -99,7 +100,7 @@ func (c *committer) init(s *Store, comp *segment.Compressor) {
 func (c *committer) begin(sg *seg, end int64) {
 	sg.end.Store(end)
 	c.log, c.active = sg, sg
-	c.durable, c.allocated = end, sg.allocated
+	c.durable, c.sentOut, c.allocated = end, end, sg.allocated
 	sg.spare.Store(c.allocated - end)
 }
 
@@ -203,6 +204,9 @@ func (c *committer) commit(ctx context.Context, writes []write) error {
 		}
 		if begun {
 			c.flusher.wake()
+			// Go lets a goroutine run for 10 to 20 ms before another that
+			// is ready gets its turn: the other writers would wait that long.
+			runtime.Gosched()
 		}
 		return err
 	}

@@ -143,8 +143,13 @@ func (j *compactJob) take(sg *seg) {
 	j.byID[sg.id] = sg
 }
 
+// release gives the victims back. If they are not in use any more, their files go:
+// that takes milliseconds each, in which Go may not see that others are ready.
 func (j *compactJob) release() {
-	releaseAll(j.segs)
+	for _, sg := range j.segs {
+		sg.release()
+		runtime.Gosched()
+	}
 	j.segs = nil
 }
 

@@ -40,6 +40,7 @@ func TestConformance(t *testing.T) {
 		{"holes", testHoles},
 		{"truncate", testTruncate},
 		{"preallocate", testPreallocate},
+		{"write out", testWriteOut},
 		{"create", testCreate},
 		{"open", testOpen},
 		{"read only", testReadOnly},
@@ -135,6 +136,17 @@ func testPreallocate(t *testing.T, s system) {
 	if err := f.Preallocate(1<<62, 1<<62); err == nil {
 		t.Error("preallocation past the largest offset")
 	}
+}
+
+func testWriteOut(t *testing.T, s system) {
+	f := create(t, s, "f", "0123456789")
+	f.WriteOut(2, 4)
+	f.WriteOut(0, 1<<40) // further than the file goes
+	f.WriteOut(-1, 1)
+	wantBytes(t, f, []byte("0123456789"))
+	must(t, f.Sync())
+	must(t, f.Close())
+	f.WriteOut(0, 1)
 }
 
 func testCreate(t *testing.T, s system) {

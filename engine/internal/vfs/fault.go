@@ -248,6 +248,8 @@ func (f *faultFile) Preallocate(off, n int64) error {
 	return f.inner.Preallocate(off, n)
 }
 
+func (f *faultFile) WriteOut(off, n int64) { f.inner.WriteOut(off, n) }
+
 func (f *faultFile) SyncData() error { return f.sync(f.inner.SyncData) }
 
 func (f *faultFile) Sync() error { return f.sync(f.inner.Sync) }

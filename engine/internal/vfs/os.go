@@ -151,6 +151,14 @@ func (f *osFile) SyncData() error {
 	return nil
 }
 
+func (f *osFile) WriteOut(off, n int64) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if !f.closed {
+		writeOut(f.f, off, n)
+	}
+}
+
 func (f *osFile) Preallocate(off, n int64) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

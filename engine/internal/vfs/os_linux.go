@@ -17,6 +17,12 @@ func syncData(f *os.File) error {
 	}
 }
 
+// writeOut is sync_file_range. Of its flags, WRITE alone does not take the error of an earlier write away from the sync
+// that has to report it.
+func writeOut(f *os.File, off, n int64) {
+	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
+}
+
 // preallocate is fallocate. File systems without it (some network and stacked ones) only get the size.
 func preallocate(f *os.File, off, n int64) error {
 	fd := int(f.Fd())

@@ -103,6 +103,10 @@ type File interface {
 	// memory unless it fails.
 	SyncData() error
 
+	// WriteOut has the system begin to write the n bytes from off to the disk, if it can, so that a sync later on has
+	// less to wait for. It promises nothing: what is written is not durable before a sync, which also tells what failed.
+	WriteOut(off, n int64)
+
 	// Sync makes all of the file durable, though not its name: see FS.SyncDir.
 	Sync() error
 }
