@@ -4,13 +4,13 @@ package compaction
 // is cheap, as more of a segment has turned into garbage by then; so compaction
 // starts only at busyStart while writes go on, and uses quiet times to clean to
 // quietStart. Disk use at a target of 1.3 is then at most 1.45 under writes and
-// 1.21 at rest; writers are delayed from 1.51 on, and the most at 1.69. With the
+// 1.21 at rest; writers are delayed from 1.50 on, and the most at 1.66. With the
 // outputs of a job and what is written meanwhile, it stays below 1.8.
 const (
 	quietStart = 0.7
 	busyStart  = 1.5
-	slowStart  = 1.7
-	slowEnd    = 2.3
+	slowStart  = 1.65
+	slowEnd    = 2.2
 )
 
 // smallStore is how many packed bytes a store is taken to have on top when
