@@ -330,9 +330,8 @@ func (b *backup) sweep(keep func(info *segmentInfo) bool) error {
 	}
 	for _, name := range names {
 		leftover := name == manifestTmpName || name == backupTmpName || name == checkpointName || name == checkpointTmpName
-		var id uint64
 		base := strings.TrimSuffix(name, backupTmpSuffix)
-		if n, err := fmt.Sscanf(base, "%d.seg", &id); err == nil && n == 1 && base == segmentName(id) {
+		if id, ok := segmentID(base); ok {
 			info := b.state.segments[id]
 			leftover = base != name || listed[id] == nil && (keep == nil || info == nil || !keep(info))
 		}

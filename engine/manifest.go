@@ -367,6 +367,12 @@ func manifestCorrupt(off int64, reason string) error {
 // segmentName returns the file name of a segment.
 func segmentName(id uint64) string { return fmt.Sprintf("%06d.seg", id) }
 
+// segmentID returns the id of the segment with a file name.
+func segmentID(name string) (id uint64, ok bool) {
+	n, err := fmt.Sscanf(name, "%d.seg", &id)
+	return id, err == nil && n == 1 && name == segmentName(id)
+}
+
 // header returns the file header of the segment.
 func (s *manifestState) header(info *segmentInfo) segment.Header {
 	return segment.Header{Kind: info.kind, StoreID: s.storeID, ID: info.id, Salt: info.salt}
