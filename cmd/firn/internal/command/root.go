@@ -29,6 +29,7 @@ else to standard error. Exit status: 0 done, 1 failed or not found, 2 wrong usag
 		newCompact(a),
 		newBackup(a),
 		newRestore(a),
+		newSalvage(a),
 		newVersion(a),
 	)
 	root.SetVersionTemplate("firn {{.Version}}\n")
