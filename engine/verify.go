@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/firnkv/firn/index"
 	"github.com/firnkv/firn/segment"
@@ -21,20 +22,32 @@ type VerifyReport struct {
 	Damage   []*CorruptError
 }
 
+// VerifyOptions change how a store is verified.
+type VerifyOptions struct {
+	// BytesPerSecond is how fast it reads at most, so that a store in use can
+	// be verified all the time. 0: as fast as it can.
+	BytesPerSecond int64
+
+	// Progress, if not nil, is called now and then with the bytes read so far
+	// and in all, from the goroutine of the caller.
+	Progress func(done, total int64)
+}
+
 // Verify reads everything in the store and checks it: every frame against its
 // checksums, every record, the footers against the records, every live pair
 // through the index, the counters against a recount. Damage is reported, not
 // returned as an error; an error means that the check could not be done. Writes
-// may go on meanwhile; what they add is not checked, and the counters are not
-// compared then.
-//
-// progress, if not nil, is called now and then with the bytes read so far and in
-// all, from the goroutine of the caller.
-func (s *Store) Verify(ctx context.Context, progress func(done, total int64)) (*VerifyReport, error) {
+// and compaction may go on meanwhile; what they add is not checked, and the
+// counters are not compared then. Segments that are compacted away stay on disk
+// until it is done.
+func (s *Store) Verify(ctx context.Context, opts *VerifyOptions) (*VerifyReport, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
-	v := &verifier{s: s, ctx: ctx, progress: progress, report: &VerifyReport{}}
+	v := &verifier{s: s, ctx: ctx, started: time.Now(), report: &VerifyReport{}}
+	if opts != nil {
+		v.progress, v.rate = opts.Progress, opts.BytesPerSecond
+	}
 	v.seq, v.quiet = s.committer.settled()
 	v.changes = s.segs.changes.Load()
 	v.segs = s.acquireAll()
@@ -63,6 +76,10 @@ type verifier struct {
 	total    int64
 	before   int64 // bytes of the segments that are done
 
+	rate    int64 // bytes a second, or 0
+	started time.Time
+	read    int64 // bytes
+
 	// seq was the last sequence number at the beginning. If quiet is set, all
 	// writes up to it were in the log and visible.
 	seq     uint64
@@ -76,6 +93,26 @@ func (v *verifier) end(sg *seg) int64 {
 		return part.size
 	}
 	return sg.end.Load()
+}
+
+// pace notes that n bytes were read, and waits if that is more than the rate allows.
+func (v *verifier) pace(n int64) error {
+	v.read += n
+	if v.rate <= 0 {
+		return v.ctx.Err()
+	}
+	ahead := time.Duration(float64(v.read)/float64(v.rate)*float64(time.Second)) - time.Since(v.started)
+	if ahead < 10*time.Millisecond { // timers are not worth less
+		return v.ctx.Err()
+	}
+	timer := time.NewTimer(ahead)
+	defer timer.Stop()
+	select {
+	case <-v.ctx.Done():
+		return v.ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 func (v *verifier) damage(file string, off int64, reason string) {
@@ -146,7 +183,7 @@ func (v *verifier) frames(sg *seg, end int64, part *sealedPart, found *footerChe
 	scan := sg.reader.Scan(segment.HeaderSize, end)
 	for from := int64(segment.HeaderSize); ; {
 		for scan.Next() {
-			if err := v.ctx.Err(); err != nil {
+			if err := v.pace(scan.Frame().Size()); err != nil {
 				return err
 			}
 			v.frame(sg, scan, part, found)
@@ -255,10 +292,10 @@ func (v *verifier) pairs() error {
 	var live Count
 	m := newMerger(all, nil)
 	for m.Next() {
-		if err := v.ctx.Err(); err != nil {
+		e := m.Entry()
+		if err := v.pace(0); err != nil {
 			return err
 		}
-		e := m.Entry()
 		loc, home, err := v.s.locate(m.seg(), e)
 		if err != nil {
 			continue // not the newest of its key, or opening would have failed
@@ -308,8 +345,22 @@ func (v *verifier) pair(home *seg, loc index.Location, e *segment.Entry) error {
 	v.report.Frames += 1 + int64(len(g.rec.Chunks))
 	v.report.Bytes += g.rec.Length
 	r := &ValueReader{sg: home, chunks: g.rec.Chunks, left: g.rec.Length}
-	_, err := io.Copy(io.Discard, r)
+	_, err := io.Copy(io.Discard, &pacedReader{v, r})
 	return err
+}
+
+// pacedReader reads a value at the rate of the verifier.
+type pacedReader struct {
+	v *verifier
+	r io.Reader
+}
+
+func (p *pacedReader) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	if paceErr := p.v.pace(int64(n)); err == nil {
+		err = paceErr
+	}
+	return n, err
 }
 
 // manifest checks the files that are read only when a store is opened.

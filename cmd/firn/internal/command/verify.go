@@ -13,7 +13,8 @@ import (
 )
 
 func newVerify(a *app) *cobra.Command {
-	return &cobra.Command{
+	var rate int64
+	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Read and check everything",
 		Long: `verify reads every byte of the data directory, or of the namespace that --namespace
@@ -23,16 +24,22 @@ status is 1. It changes nothing.`,
   firn verify --namespace sessions --json`,
 		Args: positional(nil),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v := verifier{app: a, ctx: cmd.Context(), reports: []verified{}}
+			if rate < 0 {
+				return usage(cmd, "--rate is negative")
+			}
+			v := verifier{app: a, ctx: cmd.Context(), rate: rate << 20, reports: []verified{}}
 			return v.run()
 		},
 	}
+	cmd.Flags().Int64Var(&rate, "rate", 0, "read at most so many `MiB` a second (default as fast as possible)")
+	return cmd
 }
 
 // verifier verifies one store after the other.
 type verifier struct {
 	*app
 	ctx     context.Context
+	rate    int64 // bytes a second, or 0
 	reports []verified
 	damaged int
 }
@@ -125,7 +132,9 @@ func (v *verifier) verifyNamespace(name string) error {
 func (v *verifier) verify(store *engine.Store, name string) (*engine.VerifyReport, error) {
 	bar := progress.New(v.err, "verifying")
 	defer bar.Clear()
-	return store.Verify(v.ctx, func(done, total int64) { bar.Set(done, total, name) })
+	return store.Verify(v.ctx, &engine.VerifyOptions{
+		BytesPerSecond: v.rate, Progress: func(done, total int64) { bar.Set(done, total, name) },
+	})
 }
 
 // add adds the report on a store, with what its verification came to, and
