@@ -155,6 +155,25 @@
 // acknowledged: Open returns an error that matches [ErrCorrupt] and leaves
 // everything as it is.
 //
+// # Damage
+//
+// Every byte that leads to a pair is under a checksum: of a frame, of the header of
+// a file, of an edit of the manifest. The checksum of a frame also covers the file
+// and the place where it stands, so that a frame in the wrong place is none. Reads
+// verify what they read, and say which file is damaged where ([CorruptError]); the
+// other pairs can still be read. [Store.Verify] reads everything, in a store in use
+// at a limited rate if it is asked to, and lists all damage.
+//
+// What can be derived is not needed: a damaged checkpoint or filter is done without,
+// or reported, and a store whose manifest or footers are damaged is refused by Open.
+// [Salvage] goes by the frames alone. It copies what can be read of a damaged store
+// to a new one, and reports every pair that is lost and every range of bytes that
+// holds nothing any more. Nothing is repaired in place.
+//
+// Two things cannot be noticed. The last commit of a log that was not closed, when
+// it is damaged, looks like one that a crash interrupted. And who replaces all files
+// of a store by older copies of them has an older store.
+//
 // # Memory
 //
 // The index takes 24 to 25 bytes a key at ten million keys, whatever the length
