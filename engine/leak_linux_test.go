@@ -39,6 +39,70 @@ func openFiles(t *testing.T, dir string) []string {
 	return open
 }
 
+// leaks knows what was there at the start of a test.
+type leaks struct {
+	*testing.T
+	before goleak.Option
+}
+
+func newLeaks(t *testing.T) *leaks {
+	// A collected os.File closes itself.
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	return &leaks{t, goleak.IgnoreCurrent()}
+}
+
+// check fails if a file below root is open, or a goroutine is left.
+func (l *leaks) check(root string, after vfs.Op) {
+	l.Helper()
+	if open := openFiles(l.T, root); len(open) > 0 {
+		l.Fatalf("after a fault of %v %q are open", after, open)
+	}
+	if err := goleak.Find(l.before); err != nil {
+		l.Fatalf("after a fault of %v: %v", after, err)
+	}
+	runtime.GC()
+}
+
+// TestFailedOpenLeavesNothingOpen fails every operation of an open in turn: that of
+// a new store, and of one that was killed.
+func TestFailedOpenLeavesNothingOpen(t *testing.T) {
+	l := newLeaks(t)
+	a := openAPI(t, Options{SegmentBytes: minSegmentBytes})
+	rng := newRand(t)
+	for i := range 40 {
+		a.put(fmt.Sprint(i), string(incompressible(rng, 4000)), nil)
+	}
+	a.put("large", strings.Repeat("large", largeFrom), nil)
+	killed := t.TempDir()
+	copyStore(t, a.path, killed)
+	a.close()
+	step := int64(1)
+	if underRace {
+		step = 5
+	}
+	for name, from := range map[string]string{"new": t.TempDir(), "killed": killed} {
+		for _, readOnly := range []bool{false, true} {
+			for at, hit := int64(0), true; hit; at += step {
+				dir := t.TempDir()
+				copyStore(t, from, dir)
+				sn := &session{dir: dir, at: at}
+				sn.begin()
+				opts := sn.options(sn.fs)
+				opts.ReadOnly, opts.Clock = readOnly, a.clock.now
+				s, err := Open(dir, opts)
+				if err == nil {
+					err = s.Close()
+				}
+				if hit = sn.hit(); !hit && err != nil && (name != "new" || !readOnly) {
+					t.Fatal(err)
+				}
+				l.check(dir, sn.op)
+			}
+		}
+	}
+}
+
 // TestNothingStaysOpen does everything that opens files and starts goroutines,
 // and fails the operations of the file system on the way, as many as there is time
 // for. Whatever failed, after the close no file and no goroutine is left, nor the
@@ -46,45 +110,27 @@ func openFiles(t *testing.T, dir string) []string {
 func TestNothingStaysOpen(t *testing.T) {
 	seed := testSeed(t)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	before := goleak.IgnoreCurrent()
-	// A collected os.File closes itself.
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	step := 25
+	l := newLeaks(t)
+	step := int64(40)
 	if testing.Short() || underRace {
-		step = 100
+		step = 400
 	}
-	sessions, operations := 0, int64(0)
 	for _, mode := range syncModes {
-		for at, hit := int64(-1), true; hit; at += 1 + rng.Int64N(int64(2*step)) {
+		sessions := 0
+		sn := &session{}
+		for at, more := int64(-1), true; more; at += 1 + rng.Int64N(2*step) {
 			root := t.TempDir()
-			sn := &session{dir: filepath.Join(root, "store"), mode: mode.mode, at: at, rng: rand.New(rand.NewPCG(seed, 1))}
-			hit = sn.run(t) || at < 0
+			sn = &session{dir: filepath.Join(root, "store"), mode: mode.mode, at: at, rng: rand.New(rand.NewPCG(seed, 1))}
+			more = sn.run(t) || at < 0
+			l.check(root, sn.op)
 			sessions++
-			operations = max(operations, sn.count.Load())
-			what := fmt.Sprintf("%s: after a fault of %v", mode.name, &sn.op)
-			if open := openFiles(t, root); len(open) > 0 {
-				t.Fatalf("%s %q are open", what, open)
-			}
-			if err := goleak.Find(before); err != nil {
-				t.Fatalf("%s: %v", what, err)
-			}
-			s, err := Open(sn.dir, sn.options(unsynced{vfs.OS}))
-			if err != nil {
-				t.Fatalf("%s: %v", what, err)
-			}
-			if len(openFiles(t, root)) == 0 {
-				t.Fatal("open files are not seen")
-			}
-			if err := s.Close(); err != nil {
-				t.Fatalf("%s: %v", what, err)
-			}
+			sn.reopen(t)
 			if err := os.RemoveAll(root); err != nil {
 				t.Fatal(err)
 			}
-			runtime.GC()
 		}
+		t.Logf("%s: %d sessions of %d operations", mode.name, sessions, sn.count.Load())
 	}
-	t.Logf("%d sessions of up to %d operations", sessions, operations)
 }
 
 // session is the life of a store on real files. One operation of the file system
@@ -104,9 +150,7 @@ func (sn *session) options(fsys vfs.FS) *Options {
 	return memOptions(fsys, sn.mode, newTestClock())
 }
 
-// run reports whether the operation came up. Any error may follow from it, but
-// there is none without it.
-func (sn *session) run(t *testing.T) bool {
+func (sn *session) begin() {
 	sn.fs = vfs.NewFault(unsynced{vfs.OS})
 	sn.fs.SetHook(func(op vfs.Op) error {
 		if sn.count.Add(1)-1 == sn.at {
@@ -115,16 +159,39 @@ func (sn *session) run(t *testing.T) bool {
 		}
 		return nil
 	})
+}
+
+// hit reports whether the operation came up.
+func (sn *session) hit() bool { return sn.at >= 0 && sn.count.Load() > sn.at }
+
+// run reports whether the operation came up. Any error may follow from it, but
+// there is none without it.
+func (sn *session) run(t *testing.T) bool {
+	t.Helper()
+	sn.begin()
 	var errs []error
 	for range 2 {
 		errs = append(errs, sn.life(), sn.look())
 	}
-	sn.fs.SetHook(nil)
-	hit := sn.at >= 0 && sn.count.Load() > sn.at
-	if err := errors.Join(errs...); err != nil && !hit {
+	if err := errors.Join(errs...); err != nil && !sn.hit() {
 		t.Fatal(err)
 	}
-	return hit
+	return sn.hit()
+}
+
+// reopen opens the store without a fault.
+func (sn *session) reopen(t *testing.T) {
+	t.Helper()
+	s, err := Open(sn.dir, sn.options(unsynced{vfs.OS}))
+	if err != nil {
+		t.Fatalf("after a fault of %v: %v", sn.op, err)
+	}
+	if len(openFiles(t, sn.dir)) == 0 {
+		t.Fatal("open files are not seen")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("after a fault of %v: %v", sn.op, err)
+	}
 }
 
 // unsynced is a file system of which nobody takes the power away.
