@@ -201,14 +201,17 @@ func (s *Store) loadCheckpoint() (*position, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if errors.Is(err, ErrNotRegular) {
+		s.checkpointNotUsed(err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
 	cp, err := s.readCheckpoint(file, s.loadShard)
 	if err != nil {
-		s.log.Info("checkpoint not used; the index is built from the segments", "dir", s.dir, "reason", err)
-		s.checkpointed.stale = true
+		s.checkpointNotUsed(err)
 		s.index.Close()
 		s.index = index.New()
 		return nil, nil
@@ -227,6 +230,11 @@ func (s *Store) loadCheckpoint() (*position, error) {
 	s.recovered.checkpoint = true
 	s.noteSeq(cp.maxSeq, cp.maxTime)
 	return &cp.at, nil
+}
+
+func (s *Store) checkpointNotUsed(reason error) {
+	s.log.Info("checkpoint not used; the index is built from the segments", "dir", s.dir, "reason", reason)
+	s.checkpointed.stale = true
 }
 
 // checkpointed says what the checkpoint file holds.

@@ -58,8 +58,8 @@ var (
 	ErrNoSpace = errors.New("no space left on the device")
 
 	// ErrNotStore: the directory holds other files but no store, or the
-	// files of a store without its manifest; or there is nothing to open
-	// read-only.
+	// files of a store without its manifest; or it is no directory; or there
+	// is nothing to open read-only.
 	ErrNotStore = errors.New("not a store")
 
 	// ErrNotBackup: the destination of a backup is neither empty nor an
@@ -72,6 +72,10 @@ var (
 	// ErrLocked: another process, or another Store of this one, has the
 	// directory open.
 	ErrLocked = vfs.ErrLocked
+
+	// ErrNotRegular: a symlink, a directory or something else is in the
+	// place of a file of the store. It is left alone.
+	ErrNotRegular = vfs.ErrNotRegular
 
 	// ErrCorrupt: bytes on disk are not what was written. The error is a
 	// [*CorruptError].

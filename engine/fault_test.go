@@ -63,7 +63,7 @@ func checkNothingRuns(t *testing.T) {
 	buf := make([]byte, 1<<20)
 	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
 		stacks := string(buf[:runtime.Stack(buf, true)])
-		left := slices.ContainsFunc([]string{"(*flusher)", "(*background)", "(*committer)"}, func(name string) bool {
+		left := slices.ContainsFunc([]string{"(*flusher)", "(*background)", "(*committer)", "(*compactor)"}, func(name string) bool {
 			return strings.Contains(stacks, "engine."+name)
 		})
 		if !left {

@@ -72,6 +72,21 @@ func counterValue(rng *rand.Rand, n int64) []byte {
 	return b
 }
 
+// counterOptions say the number once more.
+func counterOptions(n int64) *PutOptions {
+	return &PutOptions{Metadata: strconv.AppendInt(nil, n, 10)}
+}
+
+// counterVersion returns the number of a version of which all parts have to say
+// the same.
+func counterVersion(value []byte, metadata string) (int64, error) {
+	n := binary.LittleEndian.Uint64(value)
+	if end := binary.LittleEndian.Uint64(value[len(value)-8:]); n != end || metadata != strconv.FormatUint(n, 10) {
+		return 0, fmt.Errorf("it is of versions %d, %d and %s at once", n, end, metadata)
+	}
+	return int64(n), nil
+}
+
 type concurrent struct {
 	s    *Store
 	keys []*counterKey
@@ -104,8 +119,7 @@ func (c *concurrent) write(rng *rand.Rand, k *counterKey) error {
 	if del {
 		err = c.s.Delete(context.Background(), k.name)
 	} else {
-		opts := &PutOptions{Metadata: strconv.AppendInt(nil, n, 10)}
-		err = c.s.Put(context.Background(), k.name, counterValue(rng, n), opts)
+		err = c.s.Put(context.Background(), k.name, counterValue(rng, n), counterOptions(n))
 	}
 	if err == nil {
 		raise(&k.floor, n)
@@ -125,7 +139,7 @@ func (c *concurrent) batch(rng *rand.Rand) error {
 			defer k.mu.Unlock()
 		}
 		n := k.begin(false)
-		b.Put(k.name, counterValue(rng, n), &PutOptions{Metadata: strconv.AppendInt(nil, n, 10)})
+		b.Put(k.name, counterValue(rng, n), counterOptions(n))
 		last = append(last, n)
 	}
 	if err := c.s.Write(context.Background(), &b); err != nil {
@@ -151,11 +165,11 @@ func (c *concurrent) get(k *counterKey) error {
 
 // check checks a whole version.
 func (k *counterKey) check(value []byte, metadata string, floor int64) error {
-	n := binary.LittleEndian.Uint64(value)
-	if end := binary.LittleEndian.Uint64(value[len(value)-8:]); n != end || metadata != strconv.FormatUint(n, 10) {
-		return fmt.Errorf("%s is of versions %d, %d and %s at once", k.name, n, end, metadata)
+	n, err := counterVersion(value, metadata)
+	if err != nil {
+		return fmt.Errorf("%s: %w", k.name, err)
 	}
-	return k.saw(int64(n), floor)
+	return k.saw(n, floor)
 }
 
 func (c *concurrent) stream(k *counterKey) error {

@@ -142,7 +142,7 @@ func (s *Store) openSealedValues(sg *seg, end int64) error {
 // openValues goes on behind whatever is in a value segment: the place of what a
 // crash left there is not used again.
 func (s *Store) openValues(sg *seg) error {
-	size, err := sg.file.Size()
+	size, err := openSize(sg)
 	if err != nil {
 		return err
 	}
@@ -151,8 +151,18 @@ func (s *Store) openValues(sg *seg) error {
 	return nil
 }
 
-func (s *Store) openLog(sg *seg) error {
+// openSize returns the size of a segment that has no footer. More than there can be
+// is not looked at: it may have no end.
+func openSize(sg *seg) (int64, error) {
 	size, err := sg.file.Size()
+	if err == nil && size > segment.MaxSize {
+		err = &CorruptError{File: sg.name(), Offset: segment.MaxSize, Reason: fmt.Sprintf("file of %d bytes is longer than a segment can be", size)}
+	}
+	return size, err
+}
+
+func (s *Store) openLog(sg *seg) error {
+	size, err := openSize(sg)
 	if err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func (s *Store) open() error {
 func (s *Store) openDir() error {
 	if !s.opts.ReadOnly {
 		if err := s.fs.MkdirAll(s.dir); err != nil {
-			return err
+			return notDirectory(err)
 		}
 		if err := s.checkDir(); err != nil {
 			return err
@@ -136,10 +136,22 @@ func (s *Store) openDir() error {
 		return fmt.Errorf("%w: there is no %s", ErrNotStore, lockName)
 	}
 	if err != nil {
-		return err
+		return notDirectory(err)
 	}
 	s.lock = lock
 	return nil
+}
+
+// notDirectory makes the error of a path that leads to a file, or by a symlink to
+// nothing, match ErrNotStore.
+func notDirectory(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ELOOP):
+		return fmt.Errorf("%w: %w", ErrNotStore, err)
+	case errors.Is(err, fs.ErrExist): // though there was no such directory
+		return fmt.Errorf("%w: a symlink that leads nowhere: %w", ErrNotStore, err)
+	}
+	return err
 }
 
 // checkDir keeps the lock file out of a directory that holds something else.

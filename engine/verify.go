@@ -375,6 +375,10 @@ func (v *verifier) manifest() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if errors.Is(err, ErrNotRegular) {
+		v.damage(checkpointName, 0, err.Error())
+		return nil
+	}
 	if err != nil {
 		return err
 	}

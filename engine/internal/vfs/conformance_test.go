@@ -169,7 +169,7 @@ func testOpen(t *testing.T, s system) {
 		_, err := open(s.path("none"))
 		wantErr(t, err, fs.ErrNotExist)
 		_, err = open(s.path("d"))
-		wantErr(t, err, errNotRegular)
+		wantErr(t, err, ErrNotRegular)
 		f, err := open(s.path("f"))
 		must(t, err)
 		wantBytes(t, f, []byte("abc"))
@@ -326,7 +326,7 @@ func testLock(t *testing.T, s system) {
 	must(t, other.Close())
 	must(t, s.fs.MkdirAll(s.path("d")))
 	_, err = s.fs.Lock(s.path("d"))
-	wantErr(t, err, errNotRegular)
+	wantErr(t, err, ErrNotRegular)
 }
 
 func testConcurrency(t *testing.T, s system) {

@@ -76,7 +76,7 @@ func (m *Mem) open(name string, writable bool) (File, error) {
 	defer m.mu.Unlock()
 	n, err := m.find(name)
 	if err == nil && n.isDir() {
-		err = errNotRegular
+		err = ErrNotRegular
 	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
@@ -249,7 +249,7 @@ func (m *Mem) lock(name string, exclusive bool) (io.Closer, error) {
 	case err == fs.ErrNotExist && exclusive:
 		n, err = m.create(name)
 	case err == nil && n.isDir():
-		err = errNotRegular
+		err = ErrNotRegular
 	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}

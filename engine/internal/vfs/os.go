@@ -111,7 +111,7 @@ func openFile(name string, flag int) (File, error) {
 // for that differ between systems and kinds: ELOOP, EMLINK, EFTYPE, EISDIR, ENXIO, access denied.
 func notRegularOr(err error, name string) error {
 	if fi, lerr := os.Lstat(name); lerr == nil && !fi.Mode().IsRegular() {
-		err = errNotRegular
+		err = ErrNotRegular
 	}
 	if _, ok := err.(*fs.PathError); ok {
 		return err

@@ -41,7 +41,7 @@ func checkRegular(fd int) error {
 		return err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return errNotRegular
+		return ErrNotRegular
 	}
 	return unix.SetNonblock(fd, false)
 }

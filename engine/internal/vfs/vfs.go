@@ -27,8 +27,8 @@ import (
 // ErrLocked is what FS.Lock reports, wrapped in a *fs.PathError, when somebody holds the lock already.
 var ErrLocked = errors.New("locked by another process or another opener in this process")
 
-// errNotRegular refuses symlinks, directories, devices, pipes and sockets where a file is wanted.
-var errNotRegular = errors.New("not a regular file")
+// ErrNotRegular refuses symlinks, directories, devices, pipes and sockets where a file is wanted.
+var ErrNotRegular = errors.New("not a regular file")
 
 // FS is a file system. Names are paths as package path/filepath makes them. Errors carry the name (*fs.PathError or
 // *os.LinkError) and match fs.ErrExist, fs.ErrNotExist and the syscall errors through errors.Is. All methods are safe
