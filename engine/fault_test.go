@@ -411,23 +411,6 @@ func (f *faulty) again() error {
 	return checkVerify(f.ctx, f.s)
 }
 
-// TestFaultFullDisk fills the disk and makes room again, several times: what was
-// acknowledged stays, and writes work again once there is room, with a reopen in
-// between or not.
-func TestFaultFullDisk(t *testing.T) {
-	seed := testSeed(t)
-	for _, mode := range syncModes {
-		for _, reopen := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/reopen %v", mode.name, reopen), func(t *testing.T) {
-				if err := fullDisk(mode.mode, reopen, seed); err != nil {
-					t.Fatal(err)
-				}
-			})
-		}
-	}
-	checkNothingRuns(t)
-}
-
 func fullDisk(mode SyncMode, reopen bool, seed uint64) error {
 	mem := vfs.NewMem()
 	room := int64(2 << 20)
