@@ -729,6 +729,7 @@ func TestPointersAreNotWrittenAgain(t *testing.T) {
 // either, and unless the store turned read-only, the next one works.
 func TestFaultOfCompact(t *testing.T) {
 	seed := testSeed(t)
+	faults := newFaultTotal(t)
 	for _, mode := range syncModes {
 		for _, kind := range faultKinds {
 			t.Run(mode.name+"/"+kind.name, func(t *testing.T) {
@@ -745,13 +746,14 @@ func TestFaultOfCompact(t *testing.T) {
 					if !f.done.Load() {
 						break
 					}
+					faults.add(f.op)
 				}
 			})
 		}
 	}
 }
 
-func (f *faulty) faultOfCompact() error {
+func (f *faulty) faultOfCompact() (err error) {
 	f.ctx = context.Background()
 	f.mem = vfs.NewMem()
 	f.fs = vfs.NewFault(f.mem)
@@ -760,8 +762,13 @@ func (f *faulty) faultOfCompact() error {
 	if err := sc.open(); err != nil {
 		return err
 	}
-	defer func() { _ = sc.s.Close() }()
-	err := sc.churn(40)
+	defer func() {
+		_ = sc.s.Close()
+		if err == nil {
+			err = checkAllClosed(f.mem)
+		}
+	}()
+	err = sc.churn(40)
 	for _, key := range []string{"key0", "key1", "large", "dead"} {
 		if err == nil {
 			err = sc.step(sc.put(key, largeFrom))
