@@ -284,12 +284,9 @@ func TestVerifyWhileIndexMoves(t *testing.T) {
 			}
 			sc.must(t, sc.step(w))
 		}
-		if _, err := sc.s.committer.rollNow(); err != nil {
-			t.Fatal(err)
-		}
-		sc.must(t, sc.s.background.sealNow())
+		id := sc.sealLog(t)
 		sc.clock.advance(10)
-		j, added := startJob(t, sc.s, 1)
+		j, added := startJob(t, sc.s, id)
 		sc.must(t, j.replace(added))
 		// The index is moved all at once, between two reads.
 		var reads atomic.Int64
@@ -584,10 +581,7 @@ func TestDeadValuesAreKnownAfterReopen(t *testing.T) {
 	sc.must(t, sc.s.sealAllValues())
 	id := sc.s.segs.all()[1].id
 	// All but the value segment, as if it was not worth it yet.
-	if _, err := sc.s.committer.rollNow(); err != nil {
-		t.Fatal(err)
-	}
-	sc.must(t, sc.s.background.sealNow())
+	sc.sealLog(t)
 	job := compaction.Job{Reason: compaction.Pack, Form: compaction.Settled}
 	for _, sg := range sc.s.segs.all() {
 		if sg.id != id && sc.s.rewritable(sg) {
@@ -620,12 +614,7 @@ func TestManyTombstonesTakeLittleMemory(t *testing.T) {
 	const keys, memory = 600, 4 << 10
 	end := func() uint64 {
 		sc.must(t, sc.sync())
-		id := sc.s.committer.active.id
-		if _, err := sc.s.committer.rollNow(); err != nil {
-			t.Fatal(err)
-		}
-		sc.must(t, sc.s.background.sealNow())
-		return id
+		return sc.sealLog(t)
 	}
 	for i := range keys {
 		sc.must(t, sc.step(sc.put(smallKey(i), 10)))
@@ -697,10 +686,7 @@ func TestCompactionTakesBallast(t *testing.T) {
 		for i := range 100 {
 			sc.must(t, sc.step(sc.put(smallKey(i), 300)))
 		}
-		if _, err := sc.s.committer.rollNow(); err != nil {
-			t.Fatal(err)
-		}
-		sc.must(t, sc.s.background.sealNow())
+		sc.sealLog(t)
 	}
 	for i := 0; sc.s.written() <= smallBallastFrom; i++ {
 		sc.must(t, sc.step(sc.put(fmt.Sprintf("more%d", i), 9000)))
@@ -743,6 +729,7 @@ func TestPointersAreNotWrittenAgain(t *testing.T) {
 // either, and unless the store turned read-only, the next one works.
 func TestFaultOfCompact(t *testing.T) {
 	seed := testSeed(t)
+	faults := newFaultTotal(t)
 	for _, mode := range syncModes {
 		for _, kind := range faultKinds {
 			t.Run(mode.name+"/"+kind.name, func(t *testing.T) {
@@ -759,13 +746,14 @@ func TestFaultOfCompact(t *testing.T) {
 					if !f.done.Load() {
 						break
 					}
+					faults.add(f.op)
 				}
 			})
 		}
 	}
 }
 
-func (f *faulty) faultOfCompact() error {
+func (f *faulty) faultOfCompact() (err error) {
 	f.ctx = context.Background()
 	f.mem = vfs.NewMem()
 	f.fs = vfs.NewFault(f.mem)
@@ -774,8 +762,13 @@ func (f *faulty) faultOfCompact() error {
 	if err := sc.open(); err != nil {
 		return err
 	}
-	defer func() { _ = sc.s.Close() }()
-	err := sc.churn(40)
+	defer func() {
+		_ = sc.s.Close()
+		if err == nil {
+			err = checkAllClosed(f.mem)
+		}
+	}()
+	err = sc.churn(40)
 	for _, key := range []string{"key0", "key1", "large", "dead"} {
 		if err == nil {
 			err = sc.step(sc.put(key, largeFrom))

@@ -9,8 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
-	"syscall"
+	"sync"
 	"testing"
 
 	"github.com/firnkv/firn/engine/internal/vfs"
@@ -188,26 +187,67 @@ var crashScripts = []crashScript{
 		}
 		return sc.step(modelWrite{key: "key3"})
 	}},
+	{"everything", func(sc *script) error {
+		sc.h.compacted = true
+		return sc.churn(20)
+	}, func(sc *script) error {
+		for i := range 2 {
+			if err := sc.churn(8); err != nil {
+				return err
+			}
+			if err := sc.stream(fmt.Sprintf("key%d", i), 300<<10); err != nil {
+				return err
+			}
+			if err := sc.step(sc.put("key1", 9000), modelWrite{key: "key2"}, sc.put("key3", largeFrom), sc.put("key4", 9000)); err != nil {
+				return err
+			}
+			if err := sc.compact(); err != nil {
+				return err
+			}
+			if _, err := sc.s.Backup(sc.ctx, backupDir, nil); err != nil {
+				return err
+			}
+			sc.s.writesCheckpoint()
+			if err := sc.close(); err != nil {
+				return err
+			}
+			if err := sc.open(); err != nil {
+				return err
+			}
+			if !sc.s.recovered.checkpoint {
+				return errors.New("there is no checkpoint")
+			}
+			if _, err := sc.s.committer.rollNow(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
 }
 
 // crashCopiesEnv sets how many random survivals are tried of what was not synced
-// at each operation.
+// at each operation. If it is set, each of them is also cut during recovery.
 const crashCopiesEnv = "FIRN_CRASH_COPIES"
+
+// crashDeep is how many crashes during recovery may follow on each other.
+const crashDeep = 3
 
 // TestCrashAtEveryOperation cuts scripts at every operation of the file system,
 // by kills and by power losses that leave random parts of what was not synced.
 // What comes back has to be a prefix of the history with all that was
 // acknowledged as durable, every batch whole. Whatever was accepted then has to
-// survive the next power loss, also one during recovery, twice in a row.
+// survive the next power loss, also one during recovery, three times in a row.
 func TestCrashAtEveryOperation(t *testing.T) {
 	seed := testSeed(t)
-	copies := 1
+	copies, every := 1, 15
 	if v := os.Getenv(crashCopiesEnv); v != "" {
 		var err error
 		if copies, err = strconv.Atoi(v); err != nil {
 			t.Fatal(err)
 		}
+		every = 1
 	}
+	total := newCrashTotal(t)
 	for _, mode := range syncModes {
 		for _, c := range crashScripts {
 			t.Run(mode.name+"/"+c.name, func(t *testing.T) {
@@ -224,8 +264,9 @@ func TestCrashAtEveryOperation(t *testing.T) {
 				if err := c.perform(sc, func() { rec.start(sc.bounds) }); err != nil {
 					t.Fatal(err)
 				}
-				tally := checkPoints(t, rec.stop(), sc.h, mode.mode, rng)
-				t.Logf("%d operations, %d crashes, %d of them in a recovery", rec.ops, tally.crashes, tally.nested)
+				tally := checkPoints(t, rec.stop(), sc.h, mode.mode, rng, every)
+				t.Log(tally)
+				total.add(tally)
 			})
 		}
 	}
@@ -252,100 +293,72 @@ func (c *crashScript) perform(sc *script, ready func()) error {
 	return sc.close()
 }
 
-// TestCrashAfterAFailedSync has each sync of the scripts fail in turn, after which
-// the page cache holds what the disk does not, and never will. What a recovery
-// accepts from there has to survive the power loss that comes next.
-func TestCrashAfterAFailedSync(t *testing.T) {
-	seed := testSeed(t)
-	for _, mode := range syncModes {
-		for _, c := range crashScripts {
-			t.Run(mode.name+"/"+c.name, func(t *testing.T) {
-				t.Parallel()
-				var tally crashTally
-				n := int64(0)
-				for again := true; again; n++ {
-					every := uint64(2)
-					if testing.Short() || underRace {
-						every = 7
-					}
-					if (uint64(n)+seed)%every != 0 {
-						continue
-					}
-					var err error
-					if again, err = failSync(&tally, &c, mode.mode, n, seed); err != nil {
-						t.Fatalf("sync %d: %v", n, err)
-					}
-				}
-				t.Logf("%d syncs, %d crashes, %d of them in a recovery", n-1, tally.crashes, tally.nested)
-			})
-		}
-	}
-}
-
-// failSync does a script with sync number n failing. It reports whether there was
-// such a one.
-func failSync(y *crashTally, c *crashScript, mode SyncMode, n int64, seed uint64) (bool, error) {
-	rng := rand.New(rand.NewPCG(seed, uint64(n)))
-	mem := vfs.NewMem()
-	fault := vfs.NewFault(mem)
-	sc := newScript(fault, mode, newHistory(), rand.New(rand.NewPCG(seed, 1)))
-	var syncs atomic.Int64
-	var failed atomic.Pointer[vfs.Op]
-	err := c.perform(sc, func() {
-		fault.SetHook(func(op vfs.Op) error {
-			if (op.Kind == vfs.KindSync || op.Kind == vfs.KindSyncDir) && syncs.Add(1)-1 == n {
-				failed.Store(&op)
-				return syscall.EIO
-			}
-			return nil
-		})
-	})
-	op := failed.Load()
-	if op == nil {
-		return false, err
-	}
-	rec := newRecorder(mem, 2, rng)
-	rec.bounds = sc.bounds
-	rec.take(*op)
-	if sc.s != nil {
-		_ = sc.s.Close()
-	}
-	rec.take(*op)
-	for _, p := range rec.points {
-		if err := y.check(p, sc.h.clone(), mode, rng, rng.IntN(2)); err != nil {
-			return true, fmt.Errorf("%v: %w", p, err)
-		}
-	}
-	return true, nil
-}
-
 // crashTally counts what was tried.
-type crashTally struct{ crashes, nested int }
+type crashTally struct {
+	cuts    int            // at which a script was cut, each of them in several ways
+	crashes int            // all in all
+	nested  [crashDeep]int // of them in a recovery, in the recovery after that, and so on
+}
 
-func checkPoints(t *testing.T, points []*crashPoint, h *history, mode SyncMode, rng *rand.Rand) crashTally {
+func (y crashTally) String() string {
+	return fmt.Sprintf("%d cuts, %d crashes, %v of them in recoveries", y.cuts, y.crashes, y.nested)
+}
+
+// crashTotal adds up what the parts of a test have tried.
+type crashTotal struct {
+	mu sync.Mutex
+	crashTally
+}
+
+// newCrashTotal returns one that is logged at the end of the test.
+func newCrashTotal(t *testing.T) *crashTotal {
+	total := &crashTotal{}
+	t.Cleanup(func() { t.Log("in all:", total.crashTally) })
+	return total
+}
+
+func (c *crashTotal) add(y crashTally) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cuts += y.cuts
+	c.crashes += y.crashes
+	for i, n := range y.nested {
+		c.nested[i] += n
+	}
+}
+
+// checkPoints recovers from each crash, and every so many times from others on the
+// way.
+func checkPoints(t *testing.T, points []*crashPoint, h *history, mode SyncMode, rng *rand.Rand, every int) crashTally {
 	t.Helper()
 	var tally crashTally
 	for i, p := range points {
 		if underRace && rng.IntN(20) > 0 {
 			continue
 		}
-		nested := 0
-		if i%4 == 0 {
-			nested = 2
+		if p.kill {
+			tally.cuts++
 		}
-		if err := tally.check(p, h.clone(), mode, rng, nested); err != nil {
+		deep := 0
+		if i%every == 0 {
+			deep = crashDeep
+		}
+		if err := tally.check(p, h.clone(), mode, rng, 0, deep); err != nil {
 			t.Fatalf("%v: %v", p, err)
 		}
 	}
 	return tally
 }
 
-// check recovers from a crash, and from others on the way if nested is not 0;
-// writes on, and crashes again.
-func (y *crashTally) check(p *crashPoint, h *history, mode SyncMode, rng *rand.Rand, nested int) error {
+// check recovers from a crash, writes on, and crashes again; and from others on
+// the way, if this one is not as deep as they may be.
+func (y *crashTally) check(p *crashPoint, h *history, mode SyncMode, rng *rand.Rand, depth, deepest int) error {
 	y.crashes++
-	if nested > 0 {
-		if err := y.during(p, h.clone(), mode, rng, nested-1); err != nil {
+	if depth > 0 {
+		y.nested[depth-1]++
+	}
+	if depth < deepest {
+		if err := y.during(p, h.clone(), mode, rng, depth+1, deepest); err != nil {
 			return err
 		}
 	}
@@ -359,7 +372,7 @@ func (y *crashTally) check(p *crashPoint, h *history, mode SyncMode, rng *rand.R
 	if err := y.again(p.mem.Crash(rng), sc, "right after recovery"); err != nil {
 		return err
 	}
-	rec.only = rng.Int64N(20)
+	rec.one = true
 	rec.start(sc.bounds)
 	for i := range 1 + rng.IntN(8) {
 		w := sc.put(fmt.Sprintf("key%d", rng.IntN(8)), rng.IntN(500))
@@ -404,104 +417,74 @@ func (y *crashTally) reopened(p *crashPoint, h *history, mode SyncMode, rng *ran
 }
 
 // during crashes once on the way of recovery, at a random operation.
-func (y *crashTally) during(p *crashPoint, h *history, mode SyncMode, rng *rand.Rand, nested int) error {
+func (y *crashTally) during(p *crashPoint, h *history, mode SyncMode, rng *rand.Rand, depth, deepest int) error {
 	mem := p.mem.Kill()
 	rec := newRecorder(mem, 1, rng)
-	rec.only = rng.Int64N(16)
+	rec.one = true
 	rec.start(func() (int, int) { return p.least, p.most })
 	s, err := Open(memDir, memOptions(rec.fault, mode, newTestClock()))
 	if err != nil {
 		return err
 	}
 	_ = s.Close()
-	for _, q := range rec.stop() {
-		y.nested++
-		if err := y.check(q, h.clone(), mode, rng, nested); err != nil {
+	points := rec.stop()
+	if i := rng.IntN(len(points)); depth > 1 {
+		points = points[i : i+1]
+	}
+	for _, q := range points {
+		if err := y.check(q, h.clone(), mode, rng, depth, deepest); err != nil {
 			return fmt.Errorf("%v during recovery: %w", q, err)
 		}
 	}
 	return nil
 }
 
-// TestCrashFramesBehindACutStayDead puts intact frames back behind the place
-// where the log was cut, where a file system may well hand them out again: they
-// were lost once, and a log that has grown up to them must not make them count.
-func TestCrashFramesBehindACutStayDead(t *testing.T) {
+// TestCrashBeforeACut kills a recovery that has cut the log, and then has a power
+// loss take a frame before the cut, which nothing vouched for. The log goes on
+// before the cut then: what it takes is found again, and the frame that was lost does
+// not come back.
+func TestCrashBeforeACut(t *testing.T) {
 	mem := vfs.NewMem()
-	h := newHistory()
-	sc := newScript(mem, SyncNever, h, rand.New(rand.NewPCG(7, 7)))
-	if err := sc.open(); err != nil {
-		t.Fatal(err)
-	}
-	defer sc.s.Close()
+	sc := openScript(t, mem, SyncNever, rand.New(rand.NewPCG(11, 11)))
 	var ends []int64
-	for i := range 4 {
-		if err := sc.step(sc.put(fmt.Sprintf("key%d", i), 1000)); err != nil {
-			t.Fatal(err)
-		}
-		if err := sc.s.committer.flushAll(); err != nil { // a frame each, not synced
-			t.Fatal(err)
-		}
+	for i := range 2 {
+		sc.must(t, sc.step(sc.put(fmt.Sprintf("key%d", i), 1000)))
+		sc.must(t, sc.s.committer.flushAll())
 		ends = append(ends, sc.s.committer.active.end.Load())
 	}
 	mem = mem.Kill()
 	old := readFile(t, mem, segmentName(1))
-	writeFile(t, mem, segmentName(1), make([]byte, 64), ends[0])
+	writeFile(t, mem, segmentName(1), []byte("torn"), ends[1])
 
-	cut, err := recovered(mem, &crashPoint{least: 1, most: 1}, SyncAlways, h, sc.rng)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cut.s.Close()
-	if cut.s.recovered.cutBytes == 0 {
-		t.Fatal("nothing was cut")
-	}
-	if now, was := cut.s.committer.lastSeq(), sc.s.committer.lastSeq(); now < was {
-		t.Fatalf("sequence numbers go on at %d, lost frames had up to %d", now, was)
-	}
-	// Right behind the cut, also before the log goes on there.
-	back := mem.Kill()
-	writeFile(t, back, segmentName(1), old[ends[0]:ends[3]], ends[0])
-	for _, cuts := range []bool{true, false} {
-		again, err := recovered(back, &crashPoint{least: 1, most: 1}, SyncAlways, h.clone(), sc.rng)
-		if err != nil {
-			t.Fatal(err)
+	// The first recovery is killed between its edit of the manifest and the rest.
+	var killed *vfs.Mem
+	fault := vfs.NewFault(mem)
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.KindTruncate {
+			killed = mem.Kill()
 		}
-		if n := again.s.recovered.cutBytes; (n > 0) != cuts {
-			t.Fatalf("%d bytes were cut", n)
-		}
-		back = back.Kill()
-		if err := again.s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// A frame as long as the one that was lost, up to the next.
-	if err := cut.step(cut.put("new1", 1000)); err != nil {
-		t.Fatal(err)
-	}
-	if end := cut.s.committer.active.end.Load(); end != ends[1] {
-		t.Fatalf("the new frame ends at %d, the old one at %d", end, ends[1])
-	}
-	mem = mem.Kill()
-	writeFile(t, mem, segmentName(1), old[ends[1]:ends[3]], ends[1])
-	after, err := recovered(mem, &crashPoint{least: 2, most: 2}, SyncAlways, h, sc.rng)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer after.s.Close()
-	// Also not once the log has grown further, to their end.
-	if err := after.step(after.put("new2", 1000)); err != nil {
-		t.Fatal(err)
-	}
-	mem = mem.Kill()
-	writeFile(t, mem, segmentName(1), old[ends[2]:ends[3]], ends[2])
-	last, err := recovered(mem, &crashPoint{least: 3, most: 3}, SyncAlways, h, sc.rng)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := last.s.Close(); err != nil {
-		t.Fatal(err)
-	}
+		return nil
+	})
+	first, err := recovered(fault, &crashPoint{least: 2, most: 2}, SyncNever, sc.h.clone(), sc.rng)
+	sc.must(t, err)
+	sc.must(t, first.close())
+	f, err := killed.OpenReadWrite(memDir + "/" + segmentName(1))
+	sc.must(t, err)
+	sc.must(t, f.Truncate(ends[0]))
+	sc.must(t, f.Close())
+
+	second, err := recovered(killed, &crashPoint{least: 1, most: 1}, SyncAlways, sc.h, sc.rng)
+	sc.must(t, err)
+	back := killed.Kill()
+	writeFile(t, back, segmentName(1), old[ends[0]:ends[1]], ends[0])
+	third, err := recovered(back, &crashPoint{least: 1, most: 1}, SyncAlways, sc.h.clone(), sc.rng)
+	sc.must(t, err)
+	sc.must(t, third.close())
+	sc.must(t, second.step(second.put("new", 100)))
+	sc.must(t, second.close())
+	last, err := recovered(killed, &crashPoint{least: 2, most: 2}, SyncAlways, sc.h, sc.rng)
+	sc.must(t, err)
+	sc.must(t, last.close())
 }
 
 // TestCrashManifestIsOnDiskOnceRead kills a store at each operation on its
@@ -598,40 +581,6 @@ func closedStore(t *testing.T, puts int) (*vfs.Mem, *history) {
 		t.Fatal(err)
 	}
 	return mem, sc.h
-}
-
-// TestCrashTornFirstManifest cuts the first manifest at every byte, before and
-// after it got its name. Before, there is no store yet; after, it cannot be torn
-// by a crash, and what is there is never taken for an empty directory.
-func TestCrashTornFirstManifest(t *testing.T) {
-	mem, _ := closedStore(t, 0)
-	whole := readFile(t, mem, manifestName)
-	for n := 0; n <= 200; n++ {
-		fresh := vfs.NewMem()
-		if err := fresh.MkdirAll(memDir); err != nil {
-			t.Fatal(err)
-		}
-		writeFile(t, fresh, lockName, []byte{}, 0)
-		writeFile(t, fresh, manifestTmpName, whole[:n], 0)
-		s, err := Open(memDir, memOptions(fresh, SyncAlways, newTestClock()))
-		if err != nil {
-			t.Fatalf("%d bytes of %s: %v", n, manifestTmpName, err)
-		}
-		_ = s.Close()
-
-		torn := mem.Kill()
-		f, err := torn.OpenReadWrite(memDir + "/" + manifestName)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Truncate(int64(min(n, manifestHeader+editHeader))); err != nil {
-			t.Fatal(err)
-		}
-		_ = f.Close()
-		if _, err := Open(memDir, memOptions(torn, SyncAlways, newTestClock())); !errors.Is(err, ErrCorrupt) {
-			t.Fatalf("%d bytes of %s: %v", n, manifestName, err)
-		}
-	}
 }
 
 // TestCrashHalfWrittenCheckpoint cuts the checkpoint at many places, under its

@@ -18,7 +18,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/vfs"
+	"github.com/firnkv/firn/segment"
 )
 
 // victim is a store on disk whose files are damaged one byte at a time.
@@ -38,62 +40,162 @@ type victim struct {
 	states []map[string]*Pair // after each commit
 }
 
+// victimMaker fills a store, and notes in a victim what it holds.
+type victimMaker struct {
+	*apiTest
+	v   *victim
+	rng *rand.Rand
+	b   Batch
+}
+
+func newVictimMaker(t *testing.T, opts Options) *victimMaker {
+	v := &victim{files: map[string][]byte{}, pairs: map[string]*Pair{}}
+	return &victimMaker{apiTest: openAPI(t, opts), v: v, rng: rand.New(rand.NewPCG(7, 7))}
+}
+
+// batch commits what add adds, which is told how much it added before.
+func (m *victimMaker) batch(n int, add func(i int)) {
+	for i := range n {
+		add(i)
+	}
+	m.write(&m.b)
+	m.b.Reset()
+	m.v.states = append(m.v.states, maps.Clone(m.v.pairs))
+}
+
+func (m *victimMaker) add(key string, value []byte, opts *PutOptions) {
+	m.b.Put(key, value, opts)
+	m.v.pairs[key] = &Pair{Key: key, Value: value, Metadata: opts.Metadata, Expiration: opts.Expiration}
+}
+
+func (m *victimMaker) noisy(i int) {
+	m.add(fmt.Sprintf("noise:%03d", i), incompressible(m.rng, 1200), &PutOptions{})
+}
+
+func (m *victimMaker) small(i int) {
+	m.add(fmt.Sprintf("small:%03d", i), fmt.Appendf(nil, `{"i":%d,"text":"some text"}`, i), &PutOptions{
+		Metadata: json.RawMessage(fmt.Sprintf(`{"i":%d}`, i)), Expiration: epoch + 100_000 + int64(i),
+	})
+}
+
+// text takes 2 KiB and compresses well.
+func (m *victimMaker) text(i int) {
+	m.add(fmt.Sprintf("text:%03d", i), valuePool[i*2048:(i+1)*2048], &PutOptions{})
+}
+
+func (m *victimMaker) large(i int) {
+	m.add(fmt.Sprint("large:", i), incompressible(m.rng, largeFrom+i*70_000), &PutOptions{})
+}
+
+func (m *victimMaker) remove(key string) {
+	m.b.Delete(key)
+	delete(m.v.pairs, key)
+	m.v.absent = append(m.v.absent, key)
+}
+
+// victim returns what was made.
+func (m *victimMaker) victim(t *testing.T) *victim {
+	v := m.v
+	v.absent = slices.DeleteFunc(v.absent, func(key string) bool { return v.pairs[key] != nil })
+	v.path, v.opts = m.path, m.opts
+	v.load(t)
+	return v
+}
+
 // newVictim makes a store with sealed segments, large values, a live log and a
 // checkpoint on real files. If killed is set, it was not closed at the end.
 func newVictim(t *testing.T, killed bool) *victim {
-	a := openAPI(t, Options{SegmentBytes: minSegmentBytes})
-	v := &victim{path: a.path, files: map[string][]byte{}, pairs: map[string]*Pair{}}
-	rng := rand.New(rand.NewPCG(7, 7))
-	var b Batch
-	batch := func(n int, put func(i int)) {
-		for i := range n {
-			put(i)
-		}
-		a.write(&b)
-		b.Reset()
-		v.states = append(v.states, maps.Clone(v.pairs))
-	}
-	put := func(key string, value []byte, opts *PutOptions) {
-		b.Put(key, value, opts)
-		v.pairs[key] = &Pair{Key: key, Value: value, Metadata: opts.Metadata, Expiration: opts.Expiration}
-	}
-	noisy := func(i int) { put(fmt.Sprintf("noise:%03d", i), incompressible(rng, 1200), &PutOptions{}) }
-	small := func(i int) {
-		put(fmt.Sprintf("small:%03d", i), fmt.Appendf(nil, `{"i":%d,"text":"some text"}`, i), &PutOptions{
-			Metadata: json.RawMessage(fmt.Sprintf(`{"i":%d}`, i)), Expiration: epoch + 100_000 + int64(i),
-		})
-	}
-	batch(60, noisy)
-	batch(60, small)
-	batch(40, noisy) // over those before
-	batch(3, func(i int) { put(fmt.Sprint("large:", i), incompressible(rng, largeFrom+i*70_000), &PutOptions{}) })
-	batch(10, func(i int) {
-		key := fmt.Sprintf("small:%03d", i*5)
-		b.Delete(key)
-		delete(v.pairs, key)
-		v.absent = append(v.absent, key)
-	})
-	batch(50, func(i int) { noisy(i + 5) })
-	a.writesCheckpoint()
-	a.reopen()
-	batch(40, func(i int) { noisy(i + 70) })
-	batch(2, func(i int) { put(fmt.Sprint("large:late ", i), incompressible(rng, 50_000), &PutOptions{}) })
-	batch(5, small)
-	a.awaitSealed()
-	v.absent = slices.DeleteFunc(v.absent, func(key string) bool { return v.pairs[key] != nil })
+	m := newVictimMaker(t, Options{SegmentBytes: minSegmentBytes})
+	m.batch(60, m.noisy)
+	m.batch(60, m.small)
+	m.batch(40, m.noisy) // over those before
+	m.batch(3, m.large)
+	m.batch(10, func(i int) { m.remove(fmt.Sprintf("small:%03d", i*5)) })
+	m.batch(50, func(i int) { m.noisy(i + 5) })
+	m.writesCheckpoint()
+	m.reopen()
+	m.batch(40, func(i int) { m.noisy(i + 70) })
+	m.batch(2, func(i int) { m.add(fmt.Sprint("large:late ", i), incompressible(m.rng, 50_000), &PutOptions{}) })
+	m.batch(5, m.small)
+	m.awaitSealed()
 	if killed {
 		for i := range 20 {
 			key := fmt.Sprintf("tail:%02d", i)
-			batch(1, func(int) { put(key, incompressible(rng, 100), &PutOptions{}) })
-			v.tail = append(v.tail, key)
+			m.batch(1, func(int) { m.add(key, incompressible(m.rng, 100), &PutOptions{}) })
+			m.v.tail = append(m.v.tail, key)
 		}
-		v.log = segmentName(a.committer.active.id)
+		m.v.log = segmentName(m.committer.active.id)
 	} else {
-		a.close()
+		m.close()
 	}
-	v.load(t)
-	v.opts = a.opts
-	return v
+	return m.victim(t)
+}
+
+// newCompactedVictim makes a store of packed segments in both forms, needed
+// tombstones among them, and of values that were moved. It began as a backup.
+func newCompactedVictim(t *testing.T) *victim {
+	m := newVictimMaker(t, Options{SegmentBytes: minSegmentBytes, ManualCompaction: true})
+	m.batch(300, m.text) // enough for a dictionary
+	m.batch(80, m.small)
+	m.batch(2, m.large)
+	backup := filepath.Join(t.TempDir(), "backup")
+	if _, err := m.Backup(m.ctx, backup, nil); err != nil {
+		t.Fatal(err)
+	}
+	m.close()
+	m.path = backup
+	m.open()
+	m.batch(1, func(int) { m.remove("large:1") })
+	m.pack(t, compaction.Settled)
+	if err := m.wantsDictionary(); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.manifest.state.branches) == 0 {
+		t.Fatal("the manifest has no branch")
+	}
+	m.batch(20, m.noisy)
+	m.batch(10, func(i int) { m.remove(fmt.Sprintf("small:%03d", i*7)) })
+	m.pack(t, compaction.Young)
+	m.batch(5, func(i int) { m.noisy(i + 15) })
+	m.writesCheckpoint()
+	m.close()
+	return m.victim(t)
+}
+
+// wantsDictionary looks for a packed segment with a dictionary.
+func (s *Store) wantsDictionary() error {
+	for _, sg := range s.segs.all() {
+		if sg.kind != segment.Packed {
+			continue
+		}
+		if d, err := sg.reader.Dictionary(); err != nil || len(d) > 0 {
+			return err
+		}
+	}
+	return errors.New("no segment has a dictionary")
+}
+
+// pack rewrites what was written since the last time, and all values.
+func (m *victimMaker) pack(t *testing.T, form compaction.Form) {
+	t.Helper()
+	if _, err := m.committer.rollNow(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.sealAllValues(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.background.sealNow(); err != nil {
+		t.Fatal(err)
+	}
+	job := compaction.Job{Reason: compaction.Pack, Form: form}
+	for _, sg := range m.segs.all() {
+		if sg.kind != segment.Packed && m.rewritable(sg) {
+			job.Victims = append(job.Victims, sg.id)
+		}
+	}
+	if err := m.Store.rewrite(m.ctx, job, false); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // awaitSealed returns when the background has sealed all log segments that are
@@ -366,10 +468,18 @@ func damages(file string, content []byte, dense, every int) []damage {
 // Any damage to any file of a store gives a clear error, or is recovered from.
 // With FIRN_DAMAGE=7, every seventh byte is damaged, with 1 each.
 func TestDamage(t *testing.T) {
-	for _, killed := range []bool{false, true} {
-		t.Run(map[bool]string{false: "closed", true: "killed"}[killed], func(t *testing.T) {
-			v := newVictim(t, killed)
-			v.wantUndamaged(t)
+	for _, c := range []struct {
+		name string
+		make func(t *testing.T) *victim
+		want []string // segments that there have to be
+	}{
+		{"closed", func(t *testing.T) *victim { return newVictim(t, false) }, []string{"log sealed", "value active"}},
+		{"killed", func(t *testing.T) *victim { return newVictim(t, true) }, []string{"log sealed", "value active"}},
+		{"compacted", newCompactedVictim, []string{"log active", "packed young", "packed sealed", "value sealed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := c.make(t)
+			v.wantUndamaged(t, c.want)
 			every := 997
 			if n := os.Getenv("FIRN_DAMAGE"); n != "" {
 				var err error
@@ -397,7 +507,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-func (v *victim) wantUndamaged(t *testing.T) {
+func (v *victim) wantUndamaged(t *testing.T, segments []string) {
 	t.Helper()
 	opts := v.opts
 	opts.fs = v.disk.Kill()
@@ -410,18 +520,28 @@ func (v *victim) wantUndamaged(t *testing.T) {
 		t.Fatalf("%d reads failed without damage", errs)
 	}
 	kinds := map[string]int{}
+	for _, sg := range s.segs.all() {
+		if part := sg.sealed.Load(); part != nil && part.young {
+			kinds["packed young"]++
+		}
+	}
 	for _, sg := range s.Stats().Segments {
 		kinds[sg.Kind+" "+sg.State]++
 	}
-	if kinds["log sealed"] < 2 || kinds["value active"] == 0 || !s.recovered.checkpoint {
-		t.Fatalf("%v, checkpoint used: %v", kinds, s.recovered.checkpoint)
+	lacks := func(kind string) bool { return kinds[kind] == 0 }
+	if slices.ContainsFunc(segments, lacks) || !s.recovered.checkpoint {
+		t.Fatalf("%v, want %q; checkpoint used: %v", kinds, segments, s.recovered.checkpoint)
 	}
 }
 
 // checkAll tries the damages on all cores. Flipped bits of segments that nobody
 // notices can only be in bytes that nobody reads.
 func (v *victim) checkAll(t *testing.T, all []damage) {
-	t.Logf("%d damages", len(all))
+	bytes := map[string]struct{}{}
+	for _, d := range all {
+		bytes[fmt.Sprint(d.file, d.off)] = struct{}{}
+	}
+	t.Logf("%d damages of %d bytes in %d files", len(all), len(bytes), len(v.files))
 	var mu sync.Mutex
 	unnoticed := map[string][]int64{}
 	var group sync.WaitGroup
@@ -473,6 +593,33 @@ func TestDamageYoungStore(t *testing.T) {
 			every = 5
 		}
 		v.checkAll(t, damages(manifestName, v.files[manifestName], 100, every))
+	}
+}
+
+// A compaction whose edit of the manifest is damaged, when it is the last one, looks
+// like one that a crash interrupted. What it wrote is not removed: what it replaced is
+// gone.
+func TestDamageLastEdit(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(1, 1)))
+	sc.h.compacted = true
+	sc.must(t, sc.churn(30))
+	sc.must(t, sc.s.Compact(sc.ctx))
+	mem = mem.Kill()
+	last := sc.s.manifest.off - 12 // before its padding
+	writeFile(t, mem, manifestName, []byte{readFile(t, mem, manifestName)[last] ^ 1}, last)
+	before, err := mem.List(memDir)
+	sc.must(t, err)
+	for _, readOnly := range []bool{true, false} {
+		opts := memOptions(mem, SyncAlways, newTestClock())
+		opts.ReadOnly = readOnly
+		var c *CorruptError
+		if _, err := Open(memDir, opts); !errors.As(err, &c) || c.File != manifestName {
+			t.Errorf("read-only %v: %v", readOnly, err)
+		}
+	}
+	if after, err := mem.List(memDir); err != nil || !slices.Equal(after, before) {
+		t.Errorf("%q is left of %q, %v", after, before, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"math/rand/v2"
+	"testing"
 
 	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/segment"
@@ -35,6 +36,18 @@ func randomJob(s *Store, rng *rand.Rand) (compaction.Job, error) {
 		}
 	}
 	return job, nil
+}
+
+// sealLog ends the log segment that is written to, and returns its id once it is
+// sealed.
+func (sc *script) sealLog(t *testing.T) uint64 {
+	t.Helper()
+	id := sc.s.committer.active.id
+	if _, err := sc.s.committer.rollNow(); err != nil {
+		t.Fatal(err)
+	}
+	sc.must(t, sc.s.background.sealNow())
+	return id
 }
 
 // rewrite does a job. What points to values that are to be moved may have to be

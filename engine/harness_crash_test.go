@@ -78,11 +78,16 @@ func (sc *script) sync() error {
 
 // step does one write, or several as a batch, that has to work.
 func (sc *script) step(writes ...modelWrite) error {
+	return sc.perform(func() error { return perform(sc.ctx, sc.s, writes...) }, writes...)
+}
+
+// perform has do make a step of the writes.
+func (sc *script) perform(do func() error, writes ...modelWrite) error {
 	sc.h.do(fmt.Sprintf("step %d", sc.h.len()), writes...)
 	sc.mu.Lock()
 	sc.begun++
 	sc.mu.Unlock()
-	if err := perform(sc.ctx, sc.s, writes...); err != nil {
+	if err := do(); err != nil {
 		return err
 	}
 	sc.mu.Lock()
@@ -92,6 +97,14 @@ func (sc *script) step(writes ...modelWrite) error {
 		sc.durable = sc.acked
 	}
 	return nil
+}
+
+// stream puts a value of n bytes that is read little by little.
+func (sc *script) stream(key string, n int) error {
+	w := sc.put(key, n)
+	return sc.perform(func() error {
+		return sc.s.PutReader(sc.ctx, key, &trickle{w.pair.value, sc.rng}, nil)
+	}, w)
 }
 
 // put is a write of a value of n bytes that does not compress.
@@ -162,7 +175,7 @@ type recorder struct {
 	rng    *rand.Rand
 	copies int
 	bounds func() (least, most int)
-	only   int64 // if not negative, the number of the only operation of interest
+	one    bool // only one operation is of interest, by chance
 	skip   func(op vfs.Op) bool
 
 	mu     sync.Mutex
@@ -174,7 +187,7 @@ type recorder struct {
 func newRecorder(mem *vfs.Mem, copies int, rng *rand.Rand) *recorder {
 	// Of its own: copies are taken by whoever touches the file system.
 	own := rand.New(rand.NewPCG(rng.Uint64(), 0))
-	return &recorder{mem: mem, fault: vfs.NewFault(mem), rng: own, copies: copies, only: -1}
+	return &recorder{mem: mem, fault: vfs.NewFault(mem), rng: own, copies: copies}
 }
 
 func (r *recorder) start(bounds func() (least, most int)) {
@@ -208,8 +221,11 @@ func (r *recorder) take(op vfs.Op) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ops++
-	if r.only >= 0 && r.ops-1 != r.only || r.skip != nil && r.skip(op) {
+	if r.one && r.rng.Int64N(r.ops) > 0 || r.skip != nil && r.skip(op) {
 		return
+	}
+	if r.one {
+		r.points = nil // this one instead
 	}
 	least, _ := r.bounds()
 	mems := []*vfs.Mem{r.mem.Kill()}

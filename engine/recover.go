@@ -193,7 +193,7 @@ type logTail struct {
 	end     int64 // of the last whole commit
 	durable int64 // up to here it is known to be on disk
 	size    int64 // of the file
-	torn    bool  // there is something behind end
+	torn    bool  // there is something behind end, or was when the log was cut there
 	large   []*segment.Pointer
 }
 
@@ -359,6 +359,11 @@ func (s *Store) findEnd(sg *seg, info *segmentInfo) (*logTail, error) {
 		return nil, err
 	}
 	t.torn, err = hasBytes(sg, t.end, size)
+	if n := len(info.cuts); n > 0 && info.cuts[n-1].from > t.end {
+		// A recovery cut the log, and a crash then took frames before the cut:
+		// what it goes on with has to be of another incarnation than they.
+		t.torn = true
+	}
 	return t, err
 }
 

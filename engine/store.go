@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -255,8 +256,9 @@ func (s *Store) sweepFiles() error {
 			leftover = append(leftover, name)
 		}
 	}
-	if s.opts.ReadOnly {
-		return nil
+	whole, err := s.checkListed(names)
+	if err != nil || !whole || s.opts.ReadOnly {
+		return err
 	}
 	for _, name := range leftover {
 		if err := s.fs.Remove(s.path(name)); err != nil {
@@ -264,6 +266,24 @@ func (s *Store) sweepFiles() error {
 		}
 	}
 	return nil
+}
+
+// checkListed reports whether all segments are there that the manifest lists. A
+// segment is removed only when the edit that drops it is on disk. If one is missing,
+// that edit may have been lost to damage, and with it what came in the place of the
+// segment: so nothing may be removed then.
+func (s *Store) checkListed(names []string) (bool, error) {
+	for _, info := range s.manifest.state.sorted() {
+		name := segmentName(info.id)
+		if _, ok := slices.BinarySearch(names, name); ok {
+			continue
+		}
+		if s.manifest.torn {
+			return false, manifestCorrupt(s.manifest.off, fmt.Sprintf("no valid edit, and %s, which is listed, was removed", name))
+		}
+		return false, nil // opening it gives the error
+	}
+	return true, nil
 }
 
 // checkUnlisted tells a segment whose making a crash interrupted from one that

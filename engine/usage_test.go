@@ -219,8 +219,8 @@ func TestUsageIsExact(t *testing.T) {
 
 // writesCheckpoint has the next close write a checkpoint, however little has
 // changed.
-func (a *apiTest) writesCheckpoint() {
-	a.checkpointed = checkpointed{at: position{a.committer.active.id, -1 << 40}}
+func (s *Store) writesCheckpoint() {
+	s.checkpointed = checkpointed{at: position{s.committer.active.id, -1 << 40}}
 }
 
 func TestDiskBytes(t *testing.T) {

@@ -383,8 +383,13 @@ func (v *verifier) manifest() error {
 		return err
 	}
 	defer file.Close()
-	if _, err := v.s.readCheckpoint(file, v.s.checkShard); err != nil && !errors.Is(err, errStale) {
+	_, err = v.s.readCheckpoint(file, v.s.checkShard)
+	switch {
+	case errors.Is(err, errStale):
+		return nil
+	case errors.Is(err, errCheckpoint), errors.Is(err, ErrVersion), errors.Is(err, io.EOF):
 		v.damage(checkpointName, 0, err.Error())
+		return nil
 	}
-	return nil
+	return err
 }

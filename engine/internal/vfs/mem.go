@@ -19,8 +19,9 @@ import (
 //
 // Use NewMem to make one.
 type Mem struct {
-	// StaleData makes space that grew by an unsynced operation, and was not written, come back from Crash with bytes of
-	// removed files or random ones instead of zeros. Set it before the first use.
+	// StaleData makes space that grew by an unsynced operation, and was not written, come back from Crash with old data
+	// instead of zeros: what the file itself held there before it was truncated, what removed files held, or random
+	// bytes. Set it before the first use.
 	StaleData bool
 
 	mu       sync.Mutex
@@ -29,6 +30,7 @@ type Mem struct {
 	capacity int64    // blocks; negative for no limit
 	used     int64    // blocks of all files that have a name or are open
 	freed    []*block // what removed files held, for StaleData
+	opened   map[string]int
 }
 
 // maxFreed bounds the blocks kept for StaleData: 4 MiB.
@@ -81,7 +83,7 @@ func (m *Mem) open(name string, writable bool) (File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	n.opens++
+	m.acquire(n, name)
 	return &memFile{m: m, node: n, name: name, writable: writable}, nil
 }
 
@@ -92,7 +94,7 @@ func (m *Mem) Create(name string) (File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	n.opens++
+	m.acquire(n, name)
 	return &memFile{m: m, node: n, name: name, writable: true}, nil
 }
 
@@ -262,7 +264,7 @@ func (m *Mem) lock(name string, exclusive bool) (io.Closer, error) {
 	} else {
 		n.locks++
 	}
-	n.opens++
+	m.acquire(n, name)
 	return &memLock{m: m, node: n, name: name}, nil
 }
 
@@ -281,7 +283,7 @@ func (l *memLock) Close() error {
 	}
 	l.closed = true
 	l.node.locks = max(l.node.locks-1, 0)
-	l.m.release(l.node)
+	l.m.release(l.node, l.name)
 	return nil
 }
 
@@ -290,10 +292,29 @@ func (m *Mem) unlink(n *node) {
 	m.reclaim(n)
 }
 
+// acquire is the beginning of an open file or a lock.
+func (m *Mem) acquire(n *node, name string) {
+	n.opens++
+	if m.opened == nil {
+		m.opened = map[string]int{}
+	}
+	m.opened[name]++
+}
+
 // release is the end of an open file or a lock.
-func (m *Mem) release(n *node) {
+func (m *Mem) release(n *node, name string) {
 	n.opens--
+	if m.opened[name]--; m.opened[name] == 0 {
+		delete(m.opened, name)
+	}
 	m.reclaim(n)
+}
+
+// Opened returns, sorted, under which names files are open or locked now.
+func (m *Mem) Opened() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.opened))
 }
 
 // reclaim takes back the space of a file that has neither a name nor a user.
@@ -314,5 +335,18 @@ func (m *Mem) reclaim(n *node) {
 func (m *Mem) free(b *block) {
 	if m.StaleData && b != &zeroBlock && len(m.freed) < maxFreed {
 		m.freed = append(m.freed, b)
+	}
+}
+
+// dropped returns what keeps the blocks that a truncation takes from a file.
+func (m *Mem) dropped(n *node) func(i int64, b *block) {
+	return func(i int64, b *block) {
+		m.free(b)
+		if m.StaleData && b != &zeroBlock {
+			if n.dropped == nil {
+				n.dropped = map[int64]*block{}
+			}
+			n.dropped[i] = b
+		}
 	}
 }

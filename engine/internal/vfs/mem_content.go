@@ -115,14 +115,15 @@ func (c *content) holes(off, n int64) int64 {
 	return holes
 }
 
-// truncate sets the size and drops what lies behind it. The dropped blocks go to freed, if that is not nil.
-func (c *content) truncate(size int64, freed func(*block)) {
+// truncate sets the size and drops what lies behind it. The dropped blocks and their numbers go to dropped, if that is not
+// nil.
+func (c *content) truncate(size int64, dropped func(i int64, b *block)) {
 	keep := (size + blockSize - 1) / blockSize
 	for i := keep; i < int64(len(c.slots)); i++ {
 		if b := c.slots[i].b; b != nil {
 			c.used--
-			if freed != nil {
-				freed(b)
+			if dropped != nil {
+				dropped(i, b)
 			}
 		}
 	}

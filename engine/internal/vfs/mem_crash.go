@@ -119,6 +119,7 @@ func (c *crash) copy(n *node) *node {
 		c.done[n] = f
 		f.disk = c.content(n)
 		f.live = f.disk.clone()
+		f.dropped = maps.Clone(n.dropped)
 		return f
 	}
 	d := newDir()
@@ -143,7 +144,7 @@ func (c *crash) content(n *node) content {
 	replay(&disk, n.ops, written, sized)
 	disk.truncate(disk.size, nil) // drops sectors behind the size
 	if c.stale {
-		c.fillStale(&disk, n.disk.size, written)
+		c.fillStale(&disk, n, written)
 	}
 	return disk
 }
@@ -225,25 +226,29 @@ func replay(disk *content, ops []fileOp, written map[int64]int, sized int) {
 	}
 }
 
-// fillStale puts what other files held into sectors that the file gained, from size on, and that were not written.
-// Whole blocks in the order in which they were freed, so that old frames can appear intact.
-func (c *crash) fillStale(disk *content, size int64, written map[int64]int) {
+// fillStale puts old data into sectors that the file gained and that were not written: what it held there itself once,
+// or what other files held, in whole blocks in the order in which they were freed, so that old frames can appear intact.
+func (c *crash) fillStale(disk *content, n *node, written map[int64]int) {
 	next := 0
 	if len(c.freed) > 0 {
 		next = c.rng.IntN(len(c.freed))
 	}
-	for at := roundUp(size, sectorSize); at < disk.size; at = (at/blockSize + 1) * blockSize {
+	itself := c.coin()
+	for at := roundUp(n.disk.size, sectorSize); at < disk.size; at = (at/blockSize + 1) * blockSize {
 		if c.coin() {
 			continue
 		}
-		old := c.oldBlock(&next)
+		old := n.dropped[at/blockSize]
+		if !itself || old == nil {
+			old = c.oldBlock(&next)
+		}
 		for s := at / sectorSize; s*sectorSize < min(disk.size, roundUp(at+1, blockSize)); s++ {
 			if _, ok := written[s]; ok {
 				continue
 			}
 			from := s * sectorSize
-			n := min(sectorSize, disk.size-from)
-			disk.writeAt(old[from%blockSize:][:n], from)
+			length := min(sectorSize, disk.size-from)
+			disk.writeAt(old[from%blockSize:][:length], from)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func (f *memFile) Truncate(size int64) error {
 	case size < 0:
 		return f.failed("truncate", fs.ErrInvalid)
 	}
-	f.charge(func() { f.node.truncate(size, f.m.free) })
+	f.charge(func() { f.node.truncate(size, f.m.dropped(f.node)) })
 	return nil
 }
 
@@ -165,6 +165,6 @@ func (f *memFile) Close() error {
 		return err
 	}
 	f.closed = true
-	f.m.release(f.node)
+	f.m.release(f.node, f.name)
 	return nil
 }

@@ -20,6 +20,8 @@ type node struct {
 	// them for clean. A new write to the sector makes it dirty again as a whole and takes it out of here.
 	lost map[int64][]byte
 
+	dropped map[int64]*block // what truncations took, by number, for StaleData
+
 	links int // names the process sees
 	opens int // open files and locks
 	locks int // held by FS.LockShared; -1 by FS.Lock
@@ -56,8 +58,8 @@ func (n *node) write(p []byte, off int64) {
 	n.ops = append(n.ops, fileOp{kind: opWrite, off: off, data: bytes.Clone(p)})
 }
 
-func (n *node) truncate(size int64, freed func(*block)) {
-	n.live.truncate(size, freed)
+func (n *node) truncate(size int64, dropped func(i int64, b *block)) {
+	n.live.truncate(size, dropped)
 	n.ops = append(n.ops, fileOp{kind: opTruncate, size: size})
 	for s, data := range n.lost {
 		if keep := size - s*sectorSize; keep <= 0 {
@@ -137,9 +139,10 @@ func (n *node) failSync() {
 // cloneFile copies a file for a Mem of its own.
 func (n *node) cloneFile() *node {
 	return &node{
-		live: n.live.clone(),
-		disk: n.disk.clone(),
-		ops:  slices.Clone(n.ops),
-		lost: maps.Clone(n.lost),
+		live:    n.live.clone(),
+		disk:    n.disk.clone(),
+		ops:     slices.Clone(n.ops),
+		lost:    maps.Clone(n.lost),
+		dropped: maps.Clone(n.dropped),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -390,6 +391,57 @@ func TestStaleData(t *testing.T) {
 	outcomes(t, m, describe, zeros)
 	must(t, f.Truncate(2*blockSize))
 	outcomes(t, m, describe, zeros, zeros+zeros, zeros+stale)
+}
+
+// TestStaleDataOfTheFileItself has space that a file had before, and gets again, hold what it held, at the same place.
+func TestStaleDataOfTheFileItself(t *testing.T) {
+	m, s := memSystem(t)
+	m.StaleData = true
+	first, second := string(bytes.Repeat([]byte("1st!"), blockSize/4)), string(bytes.Repeat([]byte("2nd!"), blockSize/4))
+	f := create(t, s, "f", first+second)
+	must(t, m.SyncDir("/db"))
+	must(t, f.Truncate(0))
+	must(t, f.SyncData())
+	must(t, f.Preallocate(0, 2*blockSize))
+	rng := seeded(t)
+	counts := map[string]int{}
+	for range crashes {
+		counts[seen(t, m.Kill().Crash(rng), "f")]++
+	}
+	zeros := string(make([]byte, blockSize))
+	for _, want := range []string{"", zeros + zeros, first + zeros, zeros + second, first + second} {
+		if counts[want] == 0 {
+			t.Errorf("never seen: %.60q", want)
+		}
+	}
+}
+
+func TestOpened(t *testing.T) {
+	m, s := memSystem(t)
+	want := func(names ...string) {
+		t.Helper()
+		if got := m.Opened(); !slices.Equal(got, names) {
+			t.Errorf("open: %q, want %q", got, names)
+		}
+	}
+	f := create(t, s, "f", "")
+	again, err := m.Open("/db/f")
+	must(t, err)
+	lock, err := m.Lock("/db/lock")
+	must(t, err)
+	if _, err := m.Lock("/db/lock"); err == nil {
+		t.Error("locked twice")
+	}
+	must(t, m.Remove("/db/f"))
+	want("/db/f", "/db/lock")
+	if open := m.Kill().Opened(); len(open) > 0 {
+		t.Errorf("open after a kill: %q", open)
+	}
+	must(t, lock.Close())
+	must(t, f.Close())
+	want("/db/f")
+	must(t, again.Close())
+	want()
 }
 
 // TestCrashHistories checks random histories against an oracle that keeps a snapshot after each operation: after a
