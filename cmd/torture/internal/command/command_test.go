@@ -1,0 +1,57 @@
+package command
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/firnkv/firn/cmd/torture/internal/kill"
+)
+
+// TestMain is also the child that is killed.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == kill.ChildArg {
+		os.Exit(Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// passes runs a command that has to find no violation, and to leave nothing.
+func passes(t *testing.T, args ...string) (out string) {
+	t.Helper()
+	dir := t.TempDir()
+	args = append(args, "--dir", dir)
+	if seed := os.Getenv("FIRN_SEED"); seed != "" {
+		args = append(args, "--seed", seed)
+	}
+	var stdout, stderr bytes.Buffer
+	if status := Run(args, strings.NewReader(""), &stdout, &stderr); status != 0 {
+		t.Fatalf("torture %q: status %d\n%s%s", args, status, &stdout, &stderr)
+	}
+	t.Logf("%s", &stdout)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) > 0 {
+		t.Errorf("left behind: %v", entries)
+	}
+	return stdout.String()
+}
+
+func TestKill(t *testing.T) {
+	out := passes(t, "kill", "--rounds", "5")
+	if !strings.Contains(out, "5 rounds: ") || !strings.Contains(out, "\n0 violations\n") {
+		t.Errorf("got %s", out)
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	for _, line := range []string{"kil", "kill 5", "", "kill --rounds x"} {
+		var stdout, stderr bytes.Buffer
+		if status := Run(strings.Fields(line), strings.NewReader(""), &stdout, &stderr); status != 1 || stderr.Len() == 0 {
+			t.Errorf("torture %s: status %d, %q", line, status, &stderr)
+		}
+	}
+}
