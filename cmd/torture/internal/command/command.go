@@ -44,7 +44,7 @@ func newRoot() *cobra.Command {
 			return errors.New("a command is missing; --help lists them")
 		},
 	}
-	root.AddCommand(newKill(), &cobra.Command{
+	root.AddCommand(newKill(), newSoak(), &cobra.Command{
 		Use:    kill.ChildArg,
 		Hidden: true,
 		Args:   cobra.NoArgs,

@@ -2,11 +2,13 @@ package command
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/firnkv/firn/cmd/torture/internal/kill"
+	"github.com/firnkv/firn/cmd/torture/internal/soak"
 )
 
 // TestMain is also the child that is killed.
@@ -53,5 +55,16 @@ func TestWrongUsage(t *testing.T) {
 		if status := Run(strings.Fields(line), strings.NewReader(""), &stdout, &stderr); status != 1 || stderr.Len() == 0 {
 			t.Errorf("torture %s: status %d, %q", line, status, &stderr)
 		}
+	}
+}
+
+func TestSoak(t *testing.T) {
+	out := passes(t, "soak", "--steps", "20", "--json")
+	var report soak.Report
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	if report.Steps != 20 || report.Violations != 0 || len(report.Counts) == 0 {
+		t.Errorf("got %s", out)
 	}
 }

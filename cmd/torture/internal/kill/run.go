@@ -28,6 +28,17 @@ type Counts struct {
 	Backups          int   `json:"backups"`           // that were compared
 }
 
+// Add adds the counts of another run.
+func (c *Counts) Add(o Counts) {
+	c.Rounds += o.Rounds
+	c.Acknowledged += o.Acknowledged
+	c.UnderWay += o.UnderWay
+	c.DuringOpen += o.DuringOpen
+	c.DuringCompaction += o.DuringCompaction
+	c.DuringBackup += o.DuringBackup
+	c.Backups += o.Backups
+}
+
 func (c Counts) String() string {
 	return fmt.Sprintf("%d rounds: %d writes acknowledged, %d more were there; %d kills during opening, %d during compaction, %d during a backup; %d backups compared",
 		c.Rounds, c.Acknowledged, c.UnderWay, c.DuringOpen, c.DuringCompaction, c.DuringBackup, c.Backups)

@@ -41,8 +41,8 @@ func contents(ctx context.Context, store *engine.Store, writer int) (map[string]
 		if err != nil {
 			return nil, err
 		}
-		if !s.Exists || s.Expiration != info.Expiration {
-			return nil, fmt.Errorf("list has %.60q with expiration %d, get finds %v", info.Name, info.Expiration, s)
+		if !s.Exists || s.Expiration != info.Expiration || s.Metadata != string(info.Metadata) {
+			return nil, fmt.Errorf("list has %+v, get finds %v", info, s)
 		}
 		states[info.Name] = s
 	}
@@ -88,7 +88,7 @@ func lookStream(ctx context.Context, store *engine.Store, key string) (State, er
 		return State{}, err
 	}
 	defer r.Close()
-	return StreamState(r)
+	return StreamState(r, r)
 }
 
 // Verify has the store check itself.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/firnkv/firn/engine"
 )
 
 // Ledger is what a writer has written: what its keys held at first, and how each
@@ -14,8 +16,14 @@ import (
 type Ledger struct {
 	mu    sync.Mutex
 	base  map[string]State
-	steps []map[string]State // what each left in the keys that it wrote to
+	steps [][]change
 	done  int
+}
+
+// change is what a write of a step left in its key.
+type change struct {
+	key   string
+	state State
 }
 
 // NewLedger returns the ledger of a writer that has written nothing.
@@ -23,9 +31,9 @@ func NewLedger() *Ledger { return &Ledger{base: map[string]State{}} }
 
 // Begin notes that a step is under way.
 func (l *Ledger) Begin(s Step) {
-	changes := map[string]State{}
+	var changes []change
 	for i := range s.Writes {
-		changes[s.Writes[i].Key] = s.Writes[i].State()
+		changes = append(changes, change{s.Writes[i].Key, s.Writes[i].State()})
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,55 +81,60 @@ func (l *Ledger) Clone() *Ledger {
 func (l *Ledger) after(n int) map[string]State {
 	states := maps.Clone(l.base)
 	for _, step := range l.steps[:n] {
-		maps.Copy(states, step)
+		for _, c := range step {
+			states[c.key] = c.state
+		}
 	}
 	maps.DeleteFunc(states, func(_ string, s State) bool { return !s.Exists })
 	return states
 }
 
-// Fits reports whether a read may have found got for a key. low is Done before the
-// read; it ran from one second to another.
-func (l *Ledger) Fits(key string, got State, low int, from, to int64) error {
+// Span is when a read took place: Done before it and Begun after it, and the
+// seconds.
+type Span struct {
+	Low, High int
+	From, To  int64
+}
+
+// Fits reports whether a read may have found got for a key.
+func (l *Ledger) Fits(key string, got State, sp Span) error {
+	return l.fits(key, sp, got.String(), func(s State) bool {
+		return got.Exists && got == s && s.Visible(sp.From) || !got.Exists && !s.Visible(sp.To)
+	})
+}
+
+// FitsInfo reports whether a listing may have said info, or nothing if that is
+// nil.
+func (l *Ledger) FitsInfo(key string, info *engine.KeyInfo, sp Span) error {
+	return l.fits(key, sp, fmt.Sprintf("listed as %+v", info), func(s State) bool {
+		if info == nil {
+			return !s.Visible(sp.To)
+		}
+		return s.Visible(sp.From) && s.Expiration == info.Expiration && s.Metadata == string(info.Metadata)
+	})
+}
+
+// fits reports whether any state of a key in the span passes. Of a batch that writes
+// to the key more than once, each write may have been seen.
+func (l *Ledger) fits(key string, sp Span, got string, pass func(State) bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	allowed := []State{l.base[key]}
-	for i, step := range l.steps {
-		s, ok := step[key]
-		if !ok {
-			continue
-		}
-		if i < low {
-			allowed = allowed[:0]
-		}
-		allowed = append(allowed, s)
-	}
-	for _, s := range allowed {
-		if got.Exists && got == s && s.Visible(from) || !got.Exists && !s.Visible(to) {
-			return nil
+	for i, step := range l.steps[:sp.High] {
+		for _, c := range step {
+			if c.key != key {
+				continue
+			}
+			if i < sp.Low {
+				allowed = allowed[:0]
+			}
+			allowed = append(allowed, c.state)
 		}
 	}
-	return fmt.Errorf("%.60q: %v; expected %v at second %d to %d", key, got, allowed, from, to)
-}
-
-// FitsInfo is Fits for a listing, which found an expiration, or nothing.
-func (l *Ledger) FitsInfo(key string, exists bool, expiration int64, low int, from, to int64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fits := func(s State) bool {
-		return exists && s.Visible(from) && s.Expiration == expiration || !exists && !s.Visible(to)
+	if slices.ContainsFunc(allowed, pass) {
+		return nil
 	}
-	ok := fits(l.base[key])
-	for i, step := range l.steps {
-		s, found := step[key]
-		if !found {
-			continue
-		}
-		ok = ok && i >= low || fits(s)
-	}
-	if !ok {
-		return fmt.Errorf("list: %.60q, listed %v with expiration %d, at second %d to %d, is not what was written", key, exists, expiration, from, to)
-	}
-	return nil
+	return fmt.Errorf("%.60q: %s; expected %v, at second %d to %d", key, got, allowed, sp.From, sp.To)
 }
 
 // Match returns after how many steps, low to high, the visible pairs are what
@@ -137,19 +150,6 @@ func (l *Ledger) Match(got map[string]State, now int64, low, high int) (int, err
 	}
 	return 0, fmt.Errorf("the store is at none of its steps %d to %d; against step %d, which was acknowledged:\n\t%s",
 		low, high, low, strings.Join(differences(l.after(low), got, now), "\n\t"))
-}
-
-// Count returns the number of visible pairs and their bytes after the last step.
-func (l *Ledger) Count(now int64) (keys, bytes int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, s := range l.after(len(l.steps)) {
-		if s.Visible(now) {
-			keys++
-			bytes += s.Bytes
-		}
-	}
-	return keys, bytes
 }
 
 func differences(want, got map[string]State, now int64) []string {

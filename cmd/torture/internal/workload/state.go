@@ -1,7 +1,6 @@
 package workload
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 
@@ -15,7 +14,8 @@ type State struct {
 	Exists     bool
 	Bytes      int64 // of key, metadata and value
 	Expiration int64 // Unix seconds; 0: none
-	Sum        uint64
+	Metadata   string
+	Sum        uint64 // of the value
 	Stamp      string // the beginning of the value, which says what wrote it
 }
 
@@ -48,12 +48,7 @@ func (s *summer) Write(p []byte) (int, error) {
 
 func (s *summer) state() State {
 	_, _ = s.Write(nil)
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(s.n))
-	binary.LittleEndian.PutUint64(b[8:], uint64(s.expiration))
-	_, _ = s.d.Write(b[:])
-	_, _ = s.d.WriteString(s.metadata)
-	return State{true, int64(len(s.key)+len(s.metadata)) + s.n, s.expiration, s.d.Sum64(), string(s.stamp)}
+	return State{true, int64(len(s.key)+len(s.metadata)) + s.n, s.expiration, s.metadata, s.d.Sum64(), string(s.stamp)}
 }
 
 // PairState returns the State of a pair that was read.
@@ -61,11 +56,12 @@ func PairState(p *engine.Pair) State {
 	return newState(p.Key, p.Value, string(p.Metadata), p.Expiration)
 }
 
-// StreamState reads a value to its end and returns the State of the pair.
-func StreamState(r *engine.ValueReader) (State, error) {
+// StreamState reads the value of r to its end, through from, and returns the State
+// of the pair.
+func StreamState(r *engine.ValueReader, from io.Reader) (State, error) {
 	info := r.Info()
 	s := summer{key: info.Name, metadata: string(info.Metadata), expiration: info.Expiration}
-	n, err := io.Copy(&s, r)
+	n, err := io.Copy(&s, from)
 	if err == nil && n != r.Len() {
 		err = fmt.Errorf("read %d bytes of a value that is said to have %d", n, r.Len())
 	}
@@ -82,6 +78,9 @@ func (s State) String() string {
 		return "nothing"
 	}
 	text := fmt.Sprintf("%d bytes, %.*q", s.Bytes, stampBytes, s.Stamp)
+	if s.Metadata != "" {
+		text += ", metadata " + s.Metadata
+	}
 	if s.Expiration != 0 {
 		text += fmt.Sprintf(", expires at %d", s.Expiration)
 	}
