@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -85,13 +86,11 @@ func newDamage(dir string, rng *rand.Rand) (*damaged, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &damaged{path: paths[i], off: off}
-	if rng.IntN(3) > 0 {
-		d.old = content[off : off+1]
+	d := &damaged{path: paths[i], off: off, old: content[off:min(off+16, int64(len(content)))]}
+	d.new = make([]byte, len(d.old))
+	if rng.IntN(3) > 0 || bytes.Equal(d.old, d.new) {
+		d.old = d.old[:1]
 		d.new = []byte{d.old[0] ^ 1<<rng.IntN(8)}
-	} else {
-		d.old = content[off:min(off+16, int64(len(content)))]
-		d.new = make([]byte, len(d.old))
 	}
 	return d, nil
 }
