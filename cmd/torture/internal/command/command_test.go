@@ -59,12 +59,12 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestSoak(t *testing.T) {
-	out := passes(t, "soak", "--steps", "20", "--json")
+	out := passes(t, "soak", "--steps", "8", "--json")
 	var report soak.Report
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}
-	if report.Steps != 20 || report.Violations != 0 || len(report.Counts) == 0 {
+	if report.Steps != 8 || report.Violations != 0 || len(report.Counts) == 0 {
 		t.Errorf("got %s", out)
 	}
 }

@@ -11,21 +11,30 @@ import (
 	"runtime"
 )
 
-// copyAtRest copies a directory of files as it is at one instant: when reading it
-// twice has given the same, it was so between the two.
+// copyAtRest copies the directory of a store as it is at one instant.
 func copyAtRest(ctx context.Context, from, to string) error {
+	files, err := filesAtRest(ctx, from)
+	if err != nil {
+		return err
+	}
+	return writeFiles(to, files)
+}
+
+// filesAtRest returns the files of a directory as they are at one instant: when
+// reading them twice has given the same, it was so between the two.
+func filesAtRest(ctx context.Context, dir string) (map[string][]byte, error) {
 	var last map[string][]byte
 	for {
-		files, err := readFiles(from)
+		files, err := readFiles(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return nil, err
 		}
 		if err == nil && last != nil && maps.EqualFunc(files, last, bytes.Equal) {
-			return writeFiles(to, files)
+			return files, nil
 		}
 		last = files
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		runtime.Gosched()
 	}

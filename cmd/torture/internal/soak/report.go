@@ -25,6 +25,8 @@ const (
 	comparisons  what = "stores compared as a whole"
 	cleanOpens   what = "reopened after a clean close"
 	crashOpens   what = "reopened without a close"
+	cuts         what = "logs cut in copies"
+	cutsFound    what = "  refused by open"
 	damages      what = "copies damaged"
 	damageOpen   what = "  found by open"
 	damageRead   what = "  found by a read"
@@ -33,7 +35,7 @@ const (
 )
 
 var whats = []what{writes, reads, slowStreams, listings, expiries, backups, restores, compactions, pauses, verifies,
-	comparisons, cleanOpens, crashOpens, damages, damageOpen, damageRead, damageVerify, damageNone}
+	comparisons, cleanOpens, crashOpens, cuts, cutsFound, damages, damageOpen, damageRead, damageVerify, damageNone}
 
 // tally counts what was done.
 type tally struct {

@@ -98,8 +98,10 @@ func (r *Run) readOnly() *engine.Options {
 	return &engine.Options{ReadOnly: true, CacheBytes: 1 << 20, Clock: r.clock.still(), Logger: slog.New(slog.DiscardHandler)}
 }
 
-func (r *Run) open() error {
-	store, err := engine.Open(r.path, r.options())
+func (r *Run) open() error { return r.openWith(r.options()) }
+
+func (r *Run) openWith(opts *engine.Options) error {
+	store, err := engine.Open(r.path, opts)
 	if err == nil {
 		r.store = store
 	}
@@ -110,7 +112,7 @@ func (r *Run) open() error {
 func (r *Run) Step(ctx context.Context) error {
 	r.steps++
 	name, do := "", (func(context.Context) error)(nil)
-	switch k := r.rng.IntN(20); {
+	switch k := r.rng.IntN(21); {
 	case k < 8:
 		name, do = "load", r.load
 	case k < 12:
@@ -123,6 +125,8 @@ func (r *Run) Step(ctx context.Context) error {
 		name, do = "no close", r.abandon
 	case k < 18:
 		name, do = "restore", r.restore
+	case k < 19:
+		name, do = "torn log", r.torn
 	default:
 		name, do = "damage", r.damage
 	}

@@ -148,7 +148,7 @@ func (l *Ledger) Match(got map[string]State, now int64, low, high int) (int, err
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("the store is at none of its steps %d to %d; against step %d, which was acknowledged:\n\t%s",
+	return 0, fmt.Errorf("the keys are at none of its steps %d to %d since the last comparison; against step %d, which was acknowledged:\n\t%s",
 		low, high, low, strings.Join(differences(l.after(low), got, now), "\n\t"))
 }
 
