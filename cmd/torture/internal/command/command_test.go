@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -66,5 +67,27 @@ func TestSoak(t *testing.T) {
 	}
 	if report.Steps != 8 || report.Violations != 0 || len(report.Counts) == 0 {
 		t.Errorf("got %s", out)
+	}
+}
+
+// TestChildFails: a child that cannot do what it is told is a violation.
+func TestChildFails(t *testing.T) {
+	dir := t.TempDir()
+	store := filepath.Join(dir, "store")
+	if err := os.Mkdir(store, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(store, "foreign"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for run := kill.New(dir, 1); ; {
+		err := run.Round(t.Context())
+		if err == nil {
+			continue // it was killed before it could open the store
+		}
+		if !strings.Contains(err.Error(), "not a store") {
+			t.Error(err)
+		}
+		return
 	}
 }
