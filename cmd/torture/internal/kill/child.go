@@ -25,6 +25,7 @@ type order struct {
 	Now     int64       // second at which it begins
 	Next    map[int]int // the next step of each writer that writes
 	Compact bool        // everything, all the time
+	Manual  bool        // nothing is compacted, so that recovery reads a long log from a checkpoint on
 	Backup  string      // where to, all the time; empty: nowhere
 }
 
@@ -64,9 +65,13 @@ func Child(ctx context.Context, in io.Reader, out io.Writer) error {
 		return err
 	}
 	begin := time.Now()
-	store, err := engine.Open(o.Store, options(func() time.Time {
+	opts := options(func() time.Time {
 		return time.Unix(o.Now+min(int64(time.Since(begin)/tick), roundSeconds-1), 0)
-	}))
+	})
+	if o.Manual {
+		opts.ManualCompaction, opts.SegmentBytes = true, 4<<20
+	}
+	store, err := engine.Open(o.Store, opts)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func pick(rng *rand.Rand, o *order) moment {
 		return moment{delay: time.Duration(rng.IntN(120)) * time.Millisecond}
 	case k < 7 && o.Backup != "":
 		m.on = onBackup
-	case k < 11:
+	case k < 11 && !o.Manual:
 		m.on = onCompaction
 	case k < 13:
 		m.on = onAck

@@ -23,7 +23,7 @@ type Counts struct {
 	Acknowledged     int64 `json:"acknowledged"`      // writes, of which a batch is one
 	UnderWay         int64 `json:"under_way"`         // writes that were there, but not acknowledged
 	DuringOpen       int   `json:"during_open"`       // kills before the store was open
-	DuringCompaction int   `json:"during_compaction"` // kills
+	DuringCompaction int   `json:"during_compaction"` // kills, by what was last heard of
 	DuringBackup     int   `json:"during_backup"`     // kills
 	Backups          int   `json:"backups"`           // that were compared
 }
@@ -85,7 +85,13 @@ func (r *Run) Round(ctx context.Context) error {
 }
 
 func (r *Run) order() *order {
-	o := &order{Store: r.store(), Seed: r.seed, Now: r.now, Next: map[int]int{}, Compact: r.rng.IntN(5) == 0}
+	o := &order{Store: r.store(), Seed: r.seed, Now: r.now, Next: map[int]int{}}
+	switch r.rng.IntN(10) {
+	case 0, 1:
+		o.Compact = true
+	case 2, 3, 4:
+		o.Manual = true
+	}
 	if r.rng.IntN(3) == 0 {
 		o.Backup = r.backup.dir(r.dir)
 	}
