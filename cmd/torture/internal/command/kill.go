@@ -41,9 +41,12 @@ const linesEvery = 10
 
 func runKill(ctx context.Context, out io.Writer, run *kill.Run, rounds int) error {
 	for i := range rounds {
-		if err := run.Round(ctx); err != nil {
+		if err := run.Round(ctx); err != nil && ctx.Err() == nil {
 			fmt.Fprintf(out, "%v\n1 violation\n", run.Counts)
 			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		if (i+1)%linesEvery == 0 && i+1 < rounds {
 			fmt.Fprintln(out, run.Counts)
