@@ -31,7 +31,7 @@ const (
 	damageOpen   what = "  found by open"
 	damageRead   what = "  found by a read"
 	damageVerify what = "  found by verify"
-	damageNone   what = "  without effect"
+	damageNone   what = "  without effect" // in dead values and unused space
 )
 
 var whats = []what{writes, reads, slowStreams, listings, expiries, backups, restores, compactions, pauses, verifies,
