@@ -1,8 +1,8 @@
 package engine
 
 // Batch is a set of writes that take effect together: after a crash all of
-// them are there, or none. Readers of several keys may still see some before
-// others. Writes to one key take effect in the order of the batch.
+// them are there, or none. Readers may still see some before others, also of
+// several writes to one key, which take effect in the order of the batch.
 //
 // The zero value is an empty batch. A Batch is not safe for concurrent use.
 type Batch struct {
