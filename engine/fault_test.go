@@ -514,8 +514,7 @@ func (f *faulty) again() error {
 	return checkVerify(f.ctx, f.s)
 }
 
-func fullDisk(mode SyncMode, reopen bool, seed uint64) error {
-	mem := vfs.NewMem()
+func fullDisk(mem *vfs.Mem, mode SyncMode, reopen bool, seed uint64) error {
 	room := int64(2 << 20)
 	mem.SetCapacity(room)
 	sc := newScript(mem, mode, newHistory(), rand.New(rand.NewPCG(seed, 4)))

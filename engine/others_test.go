@@ -197,11 +197,15 @@ func TestOthersFullDisk(t *testing.T) {
 	seed := testSeed(t)
 	for _, mode := range syncModes {
 		for _, reopen := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/reopen %v", mode.name, reopen), func(t *testing.T) {
-				if err := fullDisk(mode.mode, reopen, seed); err != nil {
-					t.Fatal(err)
-				}
-			})
+			for _, reserve := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s/reopen %v/reserve %v", mode.name, reopen, reserve), func(t *testing.T) {
+					mem := vfs.NewMem()
+					mem.NoReserve = !reserve // writes run out of space, not only preallocations
+					if err := fullDisk(mem, mode.mode, reopen, seed); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
 		}
 	}
 	checkNothingRuns(t)

@@ -24,6 +24,10 @@ type Mem struct {
 	// bytes. Set it before the first use.
 	StaleData bool
 
+	// NoReserve is for a disk that cannot set space aside: a preallocation only makes the file longer. Set it before the
+	// first use.
+	NoReserve bool
+
 	mu       sync.Mutex
 	root     *node
 	pending  []*dirOp // unsynced changes of names, in the order they were made

@@ -34,7 +34,7 @@ func (m *Mem) Crash(rng *rand.Rand) *Mem {
 		done:  map[*node]*node{},
 	}
 	c.names(m.pending)
-	out := &Mem{StaleData: m.StaleData, capacity: m.capacity, freed: slices.Clip(m.freed)}
+	out := &Mem{StaleData: m.StaleData, NoReserve: m.NoReserve, capacity: m.capacity, freed: slices.Clip(m.freed)}
 	out.root = c.copy(m.root)
 	for _, n := range c.done {
 		out.used += int64(n.live.used)

@@ -127,6 +127,11 @@ func (f *memFile) Preallocate(off, n int64) error {
 		return f.failed("preallocate", fs.ErrInvalid)
 	case n == 0:
 		return nil
+	case f.m.NoReserve:
+		if off+n > f.node.live.size {
+			f.node.truncate(off+n, nil)
+		}
+		return nil
 	}
 	if f.m.capacity >= 0 && f.node.live.holes(off, n) > f.m.capacity-f.m.used {
 		return f.failed("preallocate", syscall.ENOSPC)

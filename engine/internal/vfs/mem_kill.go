@@ -9,7 +9,7 @@ func (m *Mem) Kill() *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := kill{}
-	out := &Mem{StaleData: m.StaleData, capacity: m.capacity, freed: slices.Clip(m.freed)}
+	out := &Mem{StaleData: m.StaleData, NoReserve: m.NoReserve, capacity: m.capacity, freed: slices.Clip(m.freed)}
 	out.root = k.copy(m.root)
 	for _, op := range m.pending {
 		out.pending = append(out.pending, &dirOp{from: k.entry(op.from), to: k.entry(op.to), node: k.copy(op.node)})

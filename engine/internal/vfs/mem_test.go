@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -413,6 +414,20 @@ func TestStaleDataOfTheFileItself(t *testing.T) {
 		if counts[want] == 0 {
 			t.Errorf("never seen: %.60q", want)
 		}
+	}
+}
+
+func TestNoReserve(t *testing.T) {
+	m, s := memSystem(t)
+	m.NoReserve = true
+	m.SetCapacity(blockSize)
+	f := create(t, s, "f", "")
+	must(t, f.Preallocate(0, 2*blockSize))
+	if got := len(readAll(t, f)); got != 2*blockSize {
+		t.Errorf("%d bytes", got)
+	}
+	if n, err := f.WriteAt(make([]byte, 2*blockSize), 0); n != blockSize || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("%d bytes were written, %v", n, err)
 	}
 }
 
