@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,12 +34,31 @@ var faultKinds = []struct {
 var faultWorkloads = []struct {
 	name string
 	run  func(*faulty) error
+	step int64 // of how many operations one fails, by default
 }{
-	{"writes", (*faulty).workload},
-	{"upkeep", (*faulty).upkeep},
+	{"writes", (*faulty).workload, 4},
+	{"upkeep", (*faulty).upkeep, 12},
 }
 
-// TestFaultOfEveryOperation fails each operation of the file system in turn.
+// faultsEnv sets of how many operations one fails: 1 for all of them.
+const faultsEnv = "FIRN_FAULTS"
+
+// faultStep returns of how many operations one fails, and the first that does.
+func faultStep(t *testing.T, step int64, seed uint64) (first, every int64) {
+	if v := os.Getenv(faultsEnv); v != "" {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 1 {
+			t.Fatalf("%s: %q", faultsEnv, v)
+		}
+		step = n
+	} else if testing.Short() || underRace {
+		step *= 4
+	}
+	return int64(seed % uint64(step)), step
+}
+
+// TestFaultOfEveryOperation fails each operation of the file system in turn, or some
+// of them, which the seed decides; see faultsEnv.
 // The caller has to get the error; what was acknowledged stays readable and is
 // there after a reopen; a write that failed is not visible, or, if the store
 // turned read-only, not before the reopen. Only a failed sync may turn the store
@@ -49,11 +70,8 @@ func TestFaultOfEveryOperation(t *testing.T) {
 		for _, kind := range faultKinds {
 			for _, workload := range faultWorkloads {
 				t.Run(mode.name+"/"+kind.name+"/"+workload.name, func(t *testing.T) {
-					step := int64(1)
-					if testing.Short() || underRace {
-						step = 9
-					}
-					for n := int64(0); ; n += step {
+					first, step := faultStep(t, workload.step, seed)
+					for n := first; ; n += step {
 						f := &faulty{mode: mode.mode, at: n, err: kind.err, seed: seed}
 						if err := f.run(workload.run); err != nil {
 							t.Fatalf("%v: %v", f.op, err)
