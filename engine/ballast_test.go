@@ -339,7 +339,11 @@ func TestBallastCrash(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			mem := vfs.NewMem()
 			rng := rand.New(rand.NewPCG(testSeed(t), 8))
-			rec := newRecorder(mem, 3, rng)
+			copies := 3
+			if underRace {
+				copies = 1
+			}
+			rec := newRecorder(mem, copies, rng)
 			near := 0
 			rec.skip = func(op vfs.Op) bool {
 				if strings.HasSuffix(op.Name, ballastName) {
