@@ -75,6 +75,7 @@ func createManifest(fsys vfs.FS, dir string) (*manifest, error) {
 	randomBytes(m.state.storeID[:])
 	randomBytes(m.state.indexKey[:])
 	if err := m.rewrite(m.state); err != nil {
+		_ = m.close() // it may have its name by then
 		return nil, err
 	}
 	return m, nil
