@@ -226,7 +226,8 @@ var crashScripts = []crashScript{
 }
 
 // crashCopiesEnv sets how many random survivals are tried of what was not synced
-// at each operation. If it is set, each of them is also cut during recovery.
+// at each operation. If it is set, each of them is also cut during recovery, and
+// other tests leave nothing out either.
 const crashCopiesEnv = "FIRN_CRASH_COPIES"
 
 // crashDeep is how many crashes during recovery may follow on each other.
