@@ -165,65 +165,84 @@ func (sv *salvager) checkDest(dest string) error {
 	return err
 }
 
-// openAll opens the segments that the manifest lists, or if that is damaged, all
-// that there are.
+// openAll opens the segments that the manifest lists. If it is damaged, or not the
+// newest, as segments that it lists are gone, it opens all that there are.
 func (sv *salvager) openAll() error {
 	names, err := sv.fs.List(sv.dir)
 	if err != nil {
 		return err
 	}
 	m, err := openManifest(sv.fs, sv.dir, true)
-	if err == nil {
-		return sv.openListed(m)
-	}
-	if !errors.Is(err, ErrCorrupt) && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	var listed map[uint64]*segmentInfo
 	var c *CorruptError
-	if errors.As(err, &c) {
+	switch {
+	case err == nil:
+		whole, err := sv.openListed(m)
+		if err != nil || whole {
+			return err
+		}
+		listed = m.state.segments
+	case errors.As(err, &c):
 		sv.damaged(manifestName, c.Offset, 0, c.Reason)
-	} else {
+	case errors.Is(err, fs.ErrNotExist):
 		sv.damaged(manifestName, 0, 0, "there is none")
+	default:
+		return err
 	}
 	sv.report.Unknown = true
 	for _, name := range names {
-		if _, ok := segmentID(name); !ok {
+		if id, ok := segmentID(name); !ok || listed[id] != nil {
 			continue
 		}
-		if err := sv.openFound(name); err != nil {
+		if _, err := sv.open(name, nil); err != nil {
 			return err
 		}
 	}
 	if len(sv.segs) == 0 {
 		return fmt.Errorf("%w: there is neither a manifest nor a segment", ErrNotStore)
 	}
+	sv.dropForeign()
 	return nil
 }
 
-func (sv *salvager) openListed(m *manifest) error {
+// openListed opens what the manifest lists, and reports whether all of it is there.
+func (sv *salvager) openListed(m *manifest) (whole bool, err error) {
+	whole = true
 	for _, info := range m.state.sorted() {
 		want := m.state.header(info)
-		name := segmentName(info.id)
-		sg, err := sv.open(name, &want)
+		sg, err := sv.open(segmentName(info.id), &want)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if sg == nil {
-			sv.report.Unknown = sv.report.Unknown || info.kind != segment.Value
+			whole = false
 			continue
 		}
 		sg.info = info
 	}
-	return nil
+	return whole, nil
 }
 
-// openFound opens a segment of which only the file is known.
-func (sv *salvager) openFound(name string) error {
-	sg, err := sv.open(name, nil)
-	if err == nil && sg != nil && len(sv.segs) > 1 && sg.reader.Header().StoreID != sv.segs[0].reader.Header().StoreID {
-		sv.damaged(name, 0, 0, "a segment of another store than "+sv.segs[0].name())
+// dropForeign drops the segments of other stores than that of most.
+func (sv *salvager) dropForeign() {
+	count := map[[16]byte]int{}
+	var own [16]byte
+	for _, sg := range sv.segs {
+		id := sg.reader.Header().StoreID
+		if count[id]++; count[id] > count[own] {
+			own = id
+		}
 	}
-	return err
+	sv.segs = slices.DeleteFunc(sv.segs, func(sg *salvageSegment) bool {
+		if sg.reader.Header().StoreID == own {
+			return false
+		}
+		sv.damaged(sg.name(), 0, sg.size, "of another store than most segments")
+		sv.total -= sg.size
+		delete(sv.byID, sg.id)
+		sg.release()
+		return true
+	})
 }
 
 // open opens a segment. It returns nil if nothing can be read of it. want is what
@@ -269,6 +288,9 @@ func (sv *salvager) openFile(name string, file vfs.File, want *segment.Header) (
 		return nil, inFile(name, err)
 	case want != nil && reader.Header() != *want:
 		sv.damaged(name, 0, size, "of another store, or an older copy")
+		return nil, nil
+	case segmentName(reader.Header().ID) != name:
+		sv.damaged(name, 0, size, "a segment under another name")
 		return nil, nil
 	}
 	h := reader.Header()

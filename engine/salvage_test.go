@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -264,6 +265,68 @@ func TestSalvageFromFramesAlone(t *testing.T) {
 			t.Errorf("%d pairs of %d, unknown %v, without %d footers", len(got), len(v.pairs), report.Unknown, footers)
 		}
 	})
+}
+
+// Where the edit of a compaction is lost, the new segments are not listed, and
+// those that are have been removed: what is in the new ones is copied.
+func TestSalvageWithoutLastEdit(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(1, 1)))
+	sc.h.compacted = true
+	sc.must(t, sc.churn(30))
+	sc.must(t, sc.s.Compact(sc.ctx))
+	want, err := readContents(sc.ctx, sc.s)
+	sc.must(t, err)
+	mem = mem.Kill()
+	last := sc.s.manifest.off - 12 // before its padding
+	writeFile(t, mem, manifestName, []byte{readFile(t, mem, manifestName)[last] ^ 1}, last)
+	opts := memOptions(mem, SyncAlways, sc.clock)
+	report, err := Salvage(sc.ctx, memDir, salvageDest, &SalvageOptions{Options: *opts})
+	sc.must(t, err)
+	s, err := Open(salvageDest, opts)
+	sc.must(t, err)
+	defer s.Close()
+	got, err := readContents(sc.ctx, s)
+	sc.must(t, err)
+	if len(want.sums) == 0 || !maps.Equal(got.sums, want.sums) || !report.Unknown {
+		t.Errorf("%d pairs of %d; %+v", len(got.sums), len(want.sums), report)
+	}
+}
+
+// A segment of another store is not taken for one of this, even without the
+// manifest.
+func TestSalvageLeavesForeignSegments(t *testing.T) {
+	v := newVictim(t, false)
+	other := openAPI(t, Options{})
+	other.put("foreign", "value", nil)
+	foreign, err := os.ReadFile(other.file("000001.seg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := v.disk.Kill()
+	for _, name := range []string{"000001.seg", "000900.seg"} {
+		f, err := disk.Create(filepath.Join(v.path, "foreign"))
+		if err == nil {
+			_, err = f.WriteAt(foreign, 0)
+			err = errors.Join(err, f.Close(), disk.Rename(filepath.Join(v.path, "foreign"), filepath.Join(v.path, name)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := disk.Remove(filepath.Join(v.path, manifestName)); err != nil {
+		t.Fatal(err)
+	}
+	report, got, err := v.salvage(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got["foreign"] != nil || len(got) == 0 || len(report.Damage) < 3 {
+		t.Errorf("%d pairs, %v; %+v", len(got), got["foreign"], report.Damage)
+	}
+	if err := v.checkSalvaged(report, got); err != nil {
+		t.Error(err)
+	}
 }
 
 // overwrite writes b to a file of the victim.

@@ -39,8 +39,8 @@ type VerifyOptions struct {
 // returned as an error; an error means that the check could not be done. Writes
 // and compaction may go on meanwhile; what they add is not checked, and the
 // counters are not compared then. Nor is what nobody can read any more in value
-// segments, as an interrupted stream leaves it too. Segments that are compacted away stay on disk
-// until it is done.
+// segments, as an interrupted stream leaves it too. Segments that are compacted
+// away stay on disk until it is done.
 func (s *Store) Verify(ctx context.Context, opts *VerifyOptions) (*VerifyReport, error) {
 	if err := s.check(ctx); err != nil {
 		return nil, err
