@@ -129,7 +129,7 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 		if f == nil || !f.record(int(loc.Ordinal()), &g.rec) {
 			return errMoved
 		}
-		return g.checkKey(key, "a frame in memory", 0)
+		return g.checkKey(key, 0)
 	}
 	if g.sg = s.segs.get(loc.Slot()); g.sg == nil {
 		return errMoved
@@ -140,14 +140,14 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 		g.rec = segment.Record{
 			Key: keyBytes(r.Key), Value: r.Value, Metadata: r.Metadata, Expiration: r.Expiration, Length: int64(len(r.Value)),
 		}
-		return g.checkKey(key, g.sg.name(), 0)
+		return g.checkKey(key, 0)
 	}
 	off := int64(loc.Unit()) * 8
 	err := g.sg.reader.ReadRecord(off, int(loc.Ordinal()), readHint(g.sg, e.Size), &g.buf, &g.rec)
 	if err != nil {
 		return inFile(g.sg.name(), err)
 	}
-	if err := g.checkKey(key, g.sg.name(), off); err != nil {
+	if err := g.checkKey(key, off); err != nil {
 		return err
 	}
 	if s.cache != nil && g.rec.Chunks == nil {
@@ -191,11 +191,15 @@ const logHint = 8 << 10
 
 // checkKey makes sure that the record is that of the key: the last line against
 // giving out another key's value.
-func (g *getter) checkKey(key, file string, off int64) error {
-	if string(g.rec.Key) != key || g.rec.Tombstone || g.rec.Pointer != nil {
-		return &CorruptError{File: file, Offset: off, Reason: fmt.Sprintf("no value of key %q here, though the index says so", key)}
+func (g *getter) checkKey(key string, off int64) error {
+	if string(g.rec.Key) == key && !g.rec.Tombstone && g.rec.Pointer == nil {
+		return nil
 	}
-	return nil
+	file := "a frame in memory"
+	if g.sg != nil {
+		file = g.sg.name()
+	}
+	return &CorruptError{File: file, Offset: off, Reason: fmt.Sprintf("no value of key %q here, though the index says so", key)}
 }
 
 // value returns a copy of the value.

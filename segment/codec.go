@@ -34,8 +34,9 @@ const (
 // Compressor turns payloads into what a frame stores. It is safe for concurrent
 // use; up to GOMAXPROCS calls run at the same time.
 type Compressor struct {
-	enc   *zstd.Encoder
-	codec Codec
+	enc      *zstd.Encoder
+	codec    Codec
+	literals *literalCoder // nil without a dictionary
 }
 
 // NewCompressor returns a compressor, with the dictionary if it is not nil. The
@@ -58,8 +59,13 @@ func NewCompressor(level Level, dictionary []byte) (*Compressor, error) {
 		if len(dictionary) < 8 || binary.LittleEndian.Uint32(dictionary[4:]) != dictionaryID {
 			return nil, fmt.Errorf("compressor: dictionary without the id %d", dictionaryID)
 		}
-		opts = append(opts, zstd.WithEncoderDict(dictionary))
+		opts = append(opts, zstd.WithEncoderDict(dictionary),
+			zstd.WithNoEntropyCompression(true), zstd.WithAllLitEntropyCompression(false)) // see literalCoder
 		c.codec = codecZstdDict
+		var err error
+		if c.literals, err = newLiteralCoder(dictionary); err != nil {
+			return nil, fmt.Errorf("compressor: %w", err)
+		}
 	}
 	enc, err := zstd.NewWriter(nil, opts...)
 	if err != nil {
@@ -78,11 +84,24 @@ func (c *Compressor) Compress(buf, raw []byte) (payload, newBuf []byte, codec Co
 		return raw, buf, codecRaw
 	}
 	buf = c.enc.EncodeAll(raw, buf[:0])
-	if block, ok := stripZstd(buf); ok && len(block) < len(raw) {
+	block, ok := stripZstd(buf)
+	if rle := len(block) == 1; c.literals != nil && !rle {
+		literals, sequences := raw, noSequences // the encoder found no matches
+		if ok {
+			literals, sequences = rawLiterals(block)
+		}
+		n := len(buf)
+		buf = c.literals.appendBlock(buf, literals, sequences)
+		block, ok = buf[n:], true
+	}
+	if ok && len(block) < len(raw) {
 		return block, buf, c.codec
 	}
 	return raw, buf, codecRaw
 }
+
+// noSequences is the sequences section of a block that is literals only.
+var noSequences = []byte{0}
 
 // stripZstd returns the only block of the zstd frame b without the headers
 // before it, if it is a compressed or an RLE block.

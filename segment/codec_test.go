@@ -87,26 +87,139 @@ func TestCompressedPayloadIsZstd(t *testing.T) {
 	raw := jsonRecords(newRand(t), 1)[0]
 	for name, dictionary := range map[string][]byte{"plain": nil, "dictionary": testDictionary()} {
 		stored, _, codec := compressor(t, segment.Better, dictionary).Compress(nil, raw)
-		b := []byte{0x28, 0xB5, 0x2F, 0xFD, 0xA0}
-		opts := []zstd.DOption{}
-		if dictionary != nil {
-			b = []byte{0x28, 0xB5, 0x2F, 0xFD, 0xA1, 1}
-			opts = append(opts, zstd.WithDecoderDicts(dictionary))
-		}
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(raw)))
-		block := 1 | 2<<1 | len(stored)<<3
-		b = append(b, byte(block), byte(block>>8), byte(block>>16))
-		b = append(b, stored...)
-		dec, err := zstd.NewReader(nil, opts...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dec.Close()
-		got, err := dec.DecodeAll(b, nil)
-		if err != nil || !bytes.Equal(got, raw) {
+		if got, err := decodeZstd(t, stored, len(raw), dictionary); err != nil || !bytes.Equal(got, raw) {
 			t.Errorf("%s, codec %d: %v", name, codec, err)
 		}
 	}
+}
+
+// decodeZstd decodes a stripped block with the bytes before it that the
+// specification says.
+func decodeZstd(t testing.TB, stored []byte, rawSize int, dictionary []byte) ([]byte, error) {
+	b := []byte{0x28, 0xB5, 0x2F, 0xFD, 0xA0}
+	opts := []zstd.DOption{}
+	if dictionary != nil {
+		b = []byte{0x28, 0xB5, 0x2F, 0xFD, 0xA1, 1}
+		opts = append(opts, zstd.WithDecoderDicts(dictionary))
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(rawSize))
+	block := 1 | 2<<1 | len(stored)<<3
+	if len(stored) == 1 {
+		block = 1 | 1<<1 | rawSize<<3
+	}
+	b = append(b, byte(block), byte(block>>8), byte(block>>16))
+	b = append(b, stored...)
+	dec, err := zstd.NewReader(nil, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	return dec.DecodeAll(b, nil)
+}
+
+// literalTypes are the types of literals sections of RFC 8878.
+var literalTypes = []string{"raw", "RLE", "compressed", "treeless"}
+
+// Small records use the Huffman table of the dictionary, and get smaller than
+// zstd's own encoder makes them, which gives a table to each.
+func TestLiteralsUseTheDictionary(t *testing.T) {
+	comp := compressor(t, segment.Fast, testDictionary())
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderDict(testDictionary()), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer enc.Close()
+	rng := newRand(t)
+	types := map[string]int{}
+	var size, zstdSize int
+	for _, raw := range jsonRecords(rng, 500) {
+		raw = append(raw, randomBytes(rng, 8)...) // bytes that the samples may lack
+		stored, _, _ := comp.Compress(nil, raw)
+		types[literalTypes[stored[0]&3]]++
+		size += len(stored)
+		zstdSize += len(enc.EncodeAll(raw, nil)) - 12
+	}
+	t.Logf("%d bytes, %d by zstd alone; literals: %v", size, zstdSize, types)
+	if types["treeless"] < 450 || types["compressed"] > 5 || size >= zstdSize*49/50 {
+		t.Errorf("%d bytes, %d by zstd alone, literals: %v", size, zstdSize, types)
+	}
+}
+
+// Literals of all sizes at which their header changes are what they were, stored
+// in each of the ways.
+func TestLiteralsOfEverySize(t *testing.T) {
+	rng := newRand(t)
+	draw := map[string]func() byte{
+		"raw":        func() byte { return byte(rng.Uint32()) },
+		"compressed": func() byte { return 200 + byte(rng.ExpFloat64()*3) },
+		"treeless":   func() byte { return 'A' + byte(rng.ExpFloat64()*8) }, // as the dictionary has it
+	}
+	random := func(kind string, n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = draw[kind]()
+		}
+		return b
+	}
+	samples := jsonRecords(rng, 100)
+	for range 300 {
+		samples = append(samples, random("treeless", 500))
+	}
+	dictionary := segment.BuildDictionary(samples, 8<<10)
+	comp := compressor(t, segment.Fast, dictionary)
+	match := dictionary[len(dictionary)-100:]
+	for kind := range draw {
+		types := map[string]int{}
+		for _, size := range []int{1, 5, 6, 7, 31, 32, 33, 63, 400, 1023, 1024, 1025, 2000, 4095, 4096, 4097, 16383, 16384, 16385, segment.MaxRaw - 100, segment.MaxRaw} {
+			for _, raw := range [][]byte{random(kind, size), append(bytes.Clone(match), random(kind, min(size, segment.MaxRaw-100))...)} {
+				stored, _, codec := comp.Compress(nil, raw)
+				if codec == 0 {
+					types["none"]++
+					continue
+				}
+				literals := literalTypes[stored[0]&3]
+				if size > 1023 && size < 2100 {
+					literals += " in four streams"
+				}
+				types[literals]++
+				if got, err := decodeZstd(t, stored, len(raw), dictionary); err != nil || !bytes.Equal(got, raw) {
+					t.Fatalf("%s: %d bytes, stored as %d, literals %s: %v", kind, size, len(stored), literals, err)
+				}
+			}
+		}
+		t.Logf("%s: %v", kind, types)
+		if types[kind] < 5 || kind != "raw" && types[kind+" in four streams"] < 3 {
+			t.Errorf("%s: %v", kind, types)
+		}
+	}
+}
+
+// FuzzCompress compresses anything with the dictionary, and decodes it with zstd.
+func FuzzCompress(f *testing.F) {
+	rng := newRand(f)
+	for _, r := range jsonRecords(rng, 3) {
+		f.Add(r)
+	}
+	f.Add([]byte{})
+	f.Add(bytes.Repeat([]byte{7}, 900))
+	f.Add(randomBytes(rng, 300))
+	f.Add([]byte(fmt.Sprint(rng.Perm(1000))))
+	comp := compressor(f, segment.Better, testDictionary())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) > segment.MaxRaw {
+			return
+		}
+		stored, _, codec := comp.Compress(nil, raw)
+		if codec == 0 {
+			if !bytes.Equal(stored, raw) {
+				t.Fatal("stored raw as something else")
+			}
+			return
+		}
+		if got, err := decodeZstd(t, stored, len(raw), testDictionary()); err != nil || !bytes.Equal(got, raw) {
+			t.Fatalf("%d bytes, stored as %d: %v", len(raw), len(stored), err)
+		}
+	})
 }
 
 func TestCompressConcurrently(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/dict"
@@ -18,9 +19,10 @@ const DictionarySize = 32 << 10
 // BuildDictionary trains a dictionary of at most size bytes on samples: encoded
 // records, some thousands of them, shuffled. Training takes half a second for 2,000
 // samples of 600 B. Its tables are those of the level Fast, which packs 1 % better
-// with them. It returns nil if the samples do not make one.
+// with them. Its Huffman table has a code for every byte. It returns nil if the
+// samples do not make one.
 func BuildDictionary(samples [][]byte, size int) []byte {
-	d, err := dict.BuildZstdDict(samples, dict.Options{
+	d, err := dict.BuildZstdDict(append(slices.Clip(samples), allBytes()), dict.Options{
 		MaxDictSize: min(size, DictionarySize),
 		HashBytes:   6,
 		ZstdDictID:  dictionaryID,
