@@ -287,11 +287,15 @@ func (sg *seg) form() compaction.Form {
 	return compaction.Settled
 }
 
-// newSealedPart describes a segment that has a footer.
+// newSealedPart describes a segment that has a footer: nothing writes to it any
+// more.
 func (s *Store) newSealedPart(sg *seg, size int64, footer *segment.Footer) *sealedPart {
 	part := &sealedPart{size: size, disk: size, footer: footer, young: sg.kind == segment.Packed && footer.Totals().FrameRecords > 1}
 	if info, err := s.fs.Stat(s.path(sg.name())); err == nil {
 		part.disk = info.Allocated
+	}
+	if sg.kind == segment.Packed {
+		sg.file.MapReads(size) // records are read one by one
 	}
 	return part
 }

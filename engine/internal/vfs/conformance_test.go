@@ -3,6 +3,7 @@ package vfs
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -41,6 +42,7 @@ func TestConformance(t *testing.T) {
 		{"truncate", testTruncate},
 		{"preallocate", testPreallocate},
 		{"write out", testWriteOut},
+		{"map reads", testMapReads},
 		{"create", testCreate},
 		{"open", testOpen},
 		{"read only", testReadOnly},
@@ -147,6 +149,37 @@ func testWriteOut(t *testing.T, s system) {
 	must(t, f.Sync())
 	must(t, f.Close())
 	f.WriteOut(0, 1)
+}
+
+func testMapReads(t *testing.T, s system) {
+	want := make([]byte, 100_000)
+	for i := range want {
+		want[i] = byte(i * i >> 8)
+	}
+	for _, size := range []int64{-1, 0, 1, 4096, 4097, 99_999, 100_000} {
+		f := create(t, s, fmt.Sprint("f", size), string(want))
+		f.MapReads(size)
+		f.MapReads(size + 1) // the first one counts
+		for _, off := range []int{0, 1, 4095, 4096, 99_998, 99_999, 100_000, 100_001} {
+			for _, n := range []int{0, 1, 2, 4096, 16 << 10, 16<<10 + 1} {
+				p := make([]byte, n)
+				got, err := f.ReadAt(p, int64(off))
+				left := want[min(off, len(want)):]
+				if wantN := min(n, len(left)); got != wantN || !bytes.Equal(p[:got], left[:wantN]) || n > len(left) != (err == io.EOF) && n > 0 {
+					t.Fatalf("%d bytes mapped: %d of %d bytes at %d, %v", size, got, n, off, err)
+				}
+			}
+		}
+		if _, err := f.ReadAt(make([]byte, 1), -1); err == nil {
+			t.Error("read at a negative offset")
+		}
+		wantBytes(t, f, want)
+		must(t, f.Close())
+		f.MapReads(size)
+		if _, err := f.ReadAt(make([]byte, 1), 0); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("read of a closed file: %v", err)
+		}
+	}
 }
 
 func testCreate(t *testing.T, s system) {

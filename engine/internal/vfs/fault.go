@@ -250,6 +250,8 @@ func (f *faultFile) Preallocate(off, n int64) error {
 
 func (f *faultFile) WriteOut(off, n int64) { f.inner.WriteOut(off, n) }
 
+func (f *faultFile) MapReads(size int64) { f.inner.MapReads(size) }
+
 func (f *faultFile) SyncData() error { return f.sync(f.inner.SyncData) }
 
 func (f *faultFile) Sync() error { return f.sync(f.inner.Sync) }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -94,9 +95,11 @@ type osFile struct {
 	f *os.File
 
 	// mu keeps the descriptor from being closed, and its number from being reused for another file, during a direct
-	// system call on it. os.File guards its own calls itself.
+	// system call on it, and the mapping from being removed during a read. os.File guards its own calls itself.
 	mu     sync.RWMutex
 	closed bool
+
+	mapped atomic.Pointer[mapping] // or nil
 }
 
 func openFile(name string, flag int) (File, error) {
@@ -119,7 +122,27 @@ func notRegularOr(err error, name string) error {
 	return &fs.PathError{Op: "open", Path: name, Err: err}
 }
 
-func (f *osFile) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
+func (f *osFile) ReadAt(p []byte, off int64) (int, error) {
+	if f.mapped.Load() != nil && f.readMapped(p, off) {
+		return len(p), nil
+	}
+	return f.f.ReadAt(p, off)
+}
+
+func (f *osFile) readMapped(p []byte, off int64) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	m := f.mapped.Load() // nil if closed meanwhile
+	return m != nil && m.readAt(p, off)
+}
+
+func (f *osFile) MapReads(size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.closed && f.mapped.Load() == nil {
+		f.mapped.Store(newMapping(f.f, size))
+	}
+}
 
 func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.f.WriteAt(p, off)
@@ -181,6 +204,9 @@ func (f *osFile) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
+	if m := f.mapped.Swap(nil); m != nil {
+		m.close()
+	}
 	return f.f.Close()
 }
 

@@ -1,6 +1,13 @@
 package vfs
 
-import "testing"
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"sync"
+	"testing"
+)
 
 // TestOSFreeCountsDown allows for others that use the same disk.
 func TestOSFreeCountsDown(t *testing.T) {
@@ -35,5 +42,97 @@ func TestOSPreallocateTakesSpace(t *testing.T) {
 	must(t, err)
 	if info.Allocated >= 1<<20 {
 		t.Errorf("allocated %d bytes after truncation", info.Allocated)
+	}
+}
+
+// mapFile returns a file of 64 KiB that is mapped, with byte i>>8 at i.
+func mapFile(t *testing.T, name string) *osFile {
+	t.Helper()
+	s := system{OS, t.TempDir()}
+	b := make([]byte, 64<<10)
+	for i := range b {
+		b[i] = byte(i >> 8)
+	}
+	f := create(t, s, name, string(b)).(*osFile)
+	f.MapReads(int64(len(b)))
+	if f.mapped.Load() == nil {
+		t.Fatal("the file is not mapped")
+	}
+	return f
+}
+
+// A file that is cut short, or whose disk fails, makes an access to the mapping a fault. ReadAt reports what is wrong
+// with the file, and the process goes on.
+func TestOSMappedFileCutShort(t *testing.T) {
+	f := mapFile(t, "f")
+	p := make([]byte, 10)
+	if n, err := f.ReadAt(p, 50_000); n != 10 || err != nil || p[0] != 50_000>>8 {
+		t.Fatalf("read %d bytes, %v: %v", n, p, err)
+	}
+	must(t, f.Truncate(8192))
+	for range 200 { // with the mapping and without
+		if n, err := f.ReadAt(p, 50_000); n != 0 || err != io.EOF {
+			t.Fatalf("read %d bytes behind the end: %v", n, err)
+		}
+		if n, err := f.ReadAt(p, 8190); n != 2 || err != io.EOF {
+			t.Fatalf("read %d bytes at the end: %v", n, err)
+		}
+		if n, err := f.ReadAt(p, 4096); n != 10 || err != nil || p[0] != 4096>>8 {
+			t.Fatalf("read %d bytes before the end, %v: %v", n, p, err)
+		}
+	}
+	must(t, f.Close())
+}
+
+// After a copy that took long, or failed, so many reads avoid the mapping, and the next one tries it.
+func TestOSMappingIsAvoided(t *testing.T) {
+	f := mapFile(t, "f")
+	m := f.mapped.Load()
+	p := make([]byte, 10)
+	m.avoid.Store(avoidReads)
+	for i := range avoidReads {
+		if m.readAt(p, 0) {
+			t.Fatalf("read %d used the mapping", i)
+		}
+	}
+	if !m.readAt(p, 0) {
+		t.Error("the mapping is avoided for ever")
+	}
+	must(t, f.Truncate(0))
+	if m.readAt(p, 0) || m.avoid.Load() != avoidReads {
+		t.Errorf("after a fault, %d reads avoid the mapping", m.avoid.Load())
+	}
+	must(t, f.Close())
+}
+
+func TestOSMappingGoesWithTheFile(t *testing.T) {
+	before := mappings.Load()
+	f := mapFile(t, "f")
+	if n := mappings.Load(); n != before+1 {
+		t.Errorf("%d mappings, %d before", n, before)
+	}
+	start := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			p := make([]byte, 512)
+			<-start
+			for {
+				_, err := f.ReadAt(p, 30_000)
+				if errors.Is(err, fs.ErrClosed) {
+					return
+				}
+				if err != nil || !bytes.Equal(p[:2], []byte{30_000 >> 8, 30_000 >> 8}) {
+					t.Errorf("read %v: %v", p[:2], err)
+					return
+				}
+			}
+		})
+	}
+	close(start)
+	must(t, f.Close())
+	readers.Wait()
+	if n := mappings.Load(); n != before {
+		t.Errorf("%d mappings, %d before", n, before)
 	}
 }

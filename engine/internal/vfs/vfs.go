@@ -107,6 +107,11 @@ type File interface {
 	// less to wait for. It promises nothing: what is written is not durable before a sync, which also tells what failed.
 	WriteOut(off, n int64)
 
+	// MapReads tells that the first size bytes do not change any more, and are going to be read in small pieces at
+	// random: ReadAt may map them into memory. It behaves the same then. The pages that were read count as memory of the
+	// process (RssFile), though the system takes them back when it wants.
+	MapReads(size int64)
+
 	// Sync makes all of the file durable, though not its name: see FS.SyncDir.
 	Sync() error
 }
