@@ -340,8 +340,8 @@ func (sv *salvager) read(sg *salvageSegment) error {
 		sealed = true
 	}
 	limit := end
-	if sealed {
-		limit -= segment.TrailerSize
+	if footerErr == nil || sealed && sg.info != nil && sg.info.end == end {
+		limit -= segment.TrailerSize // a file that was cut has frames up to its end
 	}
 	if err := sv.scan(sg, limit, sealed); err != nil {
 		return err
@@ -386,7 +386,7 @@ func (sv *salvager) scan(sg *salvageSegment, limit int64, sealed bool) error {
 		if err := scan.Err(); err != nil && !errors.Is(err, ErrCorrupt) {
 			return fmt.Errorf("%s: %w", sg.name(), err)
 		}
-		if from >= limit {
+		if from >= limit || sealed && from == sg.size-segment.TrailerSize {
 			break
 		}
 		found := scan.Search(from)
