@@ -49,7 +49,7 @@ type frameRecord struct {
 	hash       index.Hash
 	start      uint32 // in raw
 	tombstone  bool
-	hot        bool           // the version it replaced was in the cache
+	hot        bool           // the version it replaced was in the cache, or seen by it
 	expiration uint32         // as the index has it
 	size       int64          // as the index has it
 	at         index.Location // of a large value's record, or 0

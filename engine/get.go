@@ -150,7 +150,8 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 	if err := g.checkKey(key, off); err != nil {
 		return err
 	}
-	if s.cache != nil && g.rec.Chunks == nil {
+	payload := len(g.rec.Key) + len(g.rec.Value) + len(g.rec.Metadata)
+	if g.rec.Chunks == nil && s.cache.Admits(id, payload) {
 		s.cache.Put(id, newCached(&g.rec))
 	}
 	return nil

@@ -19,7 +19,7 @@ type Options struct {
 	Sync SyncMode
 
 	// CacheBytes is the memory for decoded records. 0: 64 MiB; negative: no
-	// cache.
+	// cache. Once it is full, a record may have to be read twice to get in.
 	CacheBytes int64
 
 	// SegmentBytes is the size at which the log goes on in a new segment, and

@@ -487,7 +487,9 @@ func (s *Store) apply(fr *frameRecord, loc index.Location, home *seg) (hot bool)
 }
 
 // remember puts a record that was just written into the cache, if the version
-// before it was there: the cache stays warm without every put passing through it.
+// before it was there, or was read lately and would have been there at the next
+// read: the cache stays warm without every put passing through it. A key that is
+// read before each write would never be seen twice at one place otherwise.
 func (s *Store) remember(sg *seg, loc index.Location, fr *frameRecord, rec *segment.Record) {
 	if fr.hot && fr.at == 0 {
 		s.cache.Put(cacheID(sg, loc), newCached(rec))

@@ -76,7 +76,7 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkParallelMixed reads by Zipf's law from 16 times as many records as fit, and puts what it misses.
+// BenchmarkParallelMixed reads by Zipf's law from 16 times as many records as fit, and puts what it misses and is admitted.
 func BenchmarkParallelMixed(b *testing.B) {
 	c, record := New(64<<20), recordOf(place(0), 128)
 	z, r := newZipf(1<<22, 0.99), rand.New(rand.NewPCG(1, 2))
@@ -88,11 +88,29 @@ func BenchmarkParallelMixed(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for i := rand.IntN(len(ids)); pb.Next(); i++ {
 			id := ids[i%len(ids)]
-			if _, ok := c.Get(id); !ok {
+			if _, ok := c.Get(id); !ok && c.Admits(id, record.payload()) {
 				c.Put(id, record)
 			}
 		}
 	})
 	s := c.Stats()
 	b.ReportMetric(float64(s.Hits)/float64(s.Hits+s.Misses), "hits/op")
+}
+
+// BenchmarkMissRefused misses records that are read once, and are not admitted.
+func BenchmarkMissRefused(b *testing.B) {
+	c, _ := benchIDs(b, true)
+	record := recordOf(place(0), 128)
+	for i := range 1 << 19 {
+		c.Put(place(i), record)
+	}
+	b.ReportAllocs()
+	i, admitted := 1<<19, 0
+	for b.Loop() {
+		if _, ok := c.Get(place(i)); !ok && c.Admits(place(i), record.payload()) {
+			admitted++
+		}
+		i++
+	}
+	b.ReportMetric(float64(admitted)/float64(b.N), "admitted/op")
 }

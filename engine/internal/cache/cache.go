@@ -6,6 +6,14 @@
 // queue dropped, by fingerprint: a record that comes back was dropped too early, and enters the main queue at once. So
 // the records of a scan, each read once, pass through a tenth of the cache and leave the rest alone.
 //
+// A record that is read once still costs a copy and an eviction, a tenth of what reading it does. So a doorkeeper, as
+// in TinyLFU (Einziger, Friedman and Manes, "TinyLFU: A Highly Efficient Cache Admission Policy", ACM Transactions on
+// Storage 13, 2017), stands before a full shard: at its first miss a record leaves its fingerprint in the ghost queue
+// and no more, at the next it is admitted, if it is still remembered. It enters the small queue, and its first miss
+// counts as a use there. Here the doorkeeper is at work only where records are rarely read again soon. Where one in
+// eight is, the hits that it costs are worth more than the copies that it saves, and records are admitted at first
+// sight: see usedGain. While there is room, nothing is refused.
+//
 // A use changes no queue; it only counts up to 3 in the record. That is why Get needs no lock: it walks a chain of the
 // hash table by atomic loads. What changes queues and chains holds the lock of a shard.
 package cache
@@ -87,10 +95,23 @@ func (c *Cache) Get(id ID) (*Record, bool) {
 	return &e.record, true
 }
 
+// Admits reports whether the record with the given id, which Get has missed, is to be Put. It is asked once for each
+// miss, before the record is copied: asking counts as a sight of the record. payload is the sum of the lengths of key,
+// value and metadata. Records are admitted while there is room, and when they are seen again; others only if that has
+// proved worth it. Admits takes no lock and allocates nothing.
+func (c *Cache) Admits(id ID, payload int) bool {
+	if c == nil {
+		return false
+	}
+	h := id.hash()
+	return c.shard(h).admits(h, sizeOf(payload))
+}
+
 // Put adds a copy of *r, which shares key, value and metadata with it, under the given id, and evicts others to make
-// room. These should not be parts of larger buffers, which would stay in memory unaccounted. Put does nothing if the
-// cache holds the id already, or if the record is too large: if it takes more than 1/16 of what one of at most 16
-// shards has. That is 256 KiB of a budget of 64 MiB, and 64 KiB at least of one of 1 MiB and more.
+// room, whatever Admits would say. Key, value and metadata should not be parts of larger buffers, which would stay in
+// memory unaccounted. Put does nothing if the cache holds the id already, or if the record is too large: if it takes
+// more than 1/16 of what one of at most 16 shards has. That is 256 KiB of a budget of 64 MiB, and 64 KiB at least of
+// one of 1 MiB and more.
 func (c *Cache) Put(id ID, r *Record) {
 	if c == nil {
 		return
@@ -99,28 +120,35 @@ func (c *Cache) Put(id ID, r *Record) {
 	c.shard(h).put(id, h, r)
 }
 
-// Remove drops the record with the given id and tells whether the cache held it. From then on Get misses it, until the next Put: a
-// caller that read an outdated version before the Remove may put it after, where it is of no use to anybody, and takes
-// room until it is evicted.
+// Remove drops the record with the given id and tells whether it was wanted lately: whether the cache held it, or
+// Admits has refused it and remembers that. From then on Get misses it, until the next Put: a caller that read an
+// outdated version before the Remove may put it after, where it is of no use to anybody, and takes room until it is
+// evicted.
 func (c *Cache) Remove(id ID) bool {
 	if c == nil {
 		return false
 	}
 	h := id.hash()
-	return c.shard(h).remove(id, h)
+	s := c.shard(h)
+	return s.remove(id, h) != nil || s.forget(h)
 }
 
-// Move gives the record with the id from, if the cache holds it, the id to: the
-// record is in another place from now on. It counts as new there.
+// Move gives the record with the id from, if the cache holds it, the id to: the record is in another place from now on.
+// It stays in its queue, as the newest there, and its uses count. In between, Get misses it.
 func (c *Cache) Move(from, to ID) {
 	if c == nil {
 		return
 	}
 	h := from.hash()
 	s := c.shard(h)
-	if e := s.table.Load().find(from, h); e != nil {
-		c.Put(to, &e.record)
-		s.remove(from, h)
+	if s.table.Load().find(from, h) == nil {
+		return // it is not worth the lock to find what Get may miss
+	}
+	if e := s.remove(from, h); e != nil {
+		moved := &entry{id: to, record: e.record, inMain: e.inMain}
+		moved.uses.Store(e.uses.Load())
+		h = to.hash()
+		c.shard(h).add(moved, h)
 	}
 }
 
@@ -129,7 +157,8 @@ func (c *Cache) shard(h uint64) *shard {
 }
 
 // hash spreads ids, which are small and regular numbers, over 64 bits, by the finalizer of MurmurHash3. The uppermost
-// bits choose the shard, the lower ones the chain, and the upper half is the fingerprint in the ghost queue.
+// bits choose the shard, the lowest ones the chain and the place in the ghost queue, and some between are the
+// fingerprint there.
 func (id ID) hash() uint64 {
 	h := id.Segment*0x9e3779b97f4a7c15 + id.Place
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd

@@ -21,6 +21,9 @@ func TestNilCache(t *testing.T) {
 			t.Error("a nil cache holds a record")
 		}
 		c.Remove(place(1))
+		if c.Admits(place(1), 16) {
+			t.Error("a nil cache admits a record")
+		}
 		if c.Bytes() != 0 || c.Stats() != (Stats{}) {
 			t.Errorf("a nil cache has %+v", c.Stats())
 		}
@@ -149,9 +152,9 @@ func requireSound(t *testing.T, c *Cache) {
 				chained++
 			}
 		}
-		if chained != s.records() || used != s.used || used > s.limit || len(s.ghost.slots) != len(table.chains) {
+		if chained != s.records() || used != s.used.Load() || used > s.limit || len(s.ghost.Load().slots) != ghostSlots*len(table.chains) {
 			t.Fatalf("shard %d: %d of %d records in chains, %d bytes counted as %d of %d, %d ghosts for %d chains",
-				i, chained, s.records(), used, s.used, s.limit, len(s.ghost.slots), len(table.chains))
+				i, chained, s.records(), used, s.used.Load(), s.limit, len(s.ghost.Load().slots), len(table.chains))
 		}
 	}
 }
@@ -168,8 +171,12 @@ func TestConcurrency(t *testing.T) {
 				switch r.IntN(8) {
 				case 0:
 					c.Remove(id)
-				case 1, 2:
+				case 1:
 					c.Put(id, recordOf(id, r.IntN(600)))
+				case 2:
+					if record := recordOf(id, r.IntN(600)); c.Admits(id, record.payload()) {
+						c.Put(id, record)
+					}
 				case 3:
 					if used := c.Bytes(); used > 2<<20 {
 						t.Errorf("%d bytes in use", used)
@@ -250,6 +257,11 @@ func TestHashSpreads(t *testing.T) {
 func TestGetDoesNotAllocate(t *testing.T) {
 	c := New(1 << 20)
 	c.Put(place(1), recordOf(place(1), 100))
+	c.shards[0].worth.Store(0)
+	i := 0
+	if n := testing.AllocsPerRun(1000, func() { c.Admits(place(i), 1<<15); i++ }); n != 0 {
+		t.Errorf("Admits allocates %v times", n)
+	}
 	if n := testing.AllocsPerRun(1000, func() { c.Get(place(1)) }); n != 0 {
 		t.Errorf("a hit allocates %v times", n)
 	}
@@ -284,4 +296,127 @@ func TestSizeIsMeasured(t *testing.T) {
 			t.Errorf("values up to %d bytes: a record takes %.1f bytes more than it is charged with", maxValue, diff)
 		}
 	}
+}
+
+// guardedCache returns a cache of one shard that is full of records nobody reads, so that the doorkeeper is at work.
+func guardedCache(t *testing.T) *Cache {
+	t.Helper()
+	c := New(policyBudget)
+	for i := range 10_000 {
+		c.Put(ID{Segment: 1 << 50, Place: uint64(i)}, recordOf(place(i), policyValueSize))
+	}
+	if len(c.shards) != 1 || c.Stats().Evictions == 0 || !c.shards[0].guarded() {
+		t.Fatalf("%d shards, %+v", len(c.shards), c.Stats())
+	}
+	return c
+}
+
+func TestSecondMissIsAdmitted(t *testing.T) {
+	c := guardedCache(t)
+	payload := recordOf(place(0), policyValueSize).payload()
+	evictions := c.Stats().Evictions
+	for _, want := range []bool{false, true} {
+		for i := range 1000 {
+			if _, ok := c.Get(place(i)); ok {
+				t.Fatalf("Get found %v before it was put", place(i))
+			}
+			if got := c.Admits(place(i), payload); got != want {
+				t.Errorf("record %d is admitted: %v, want %v", i, got, want)
+			}
+		}
+		if got := c.Stats().Evictions; got != evictions {
+			t.Errorf("Admits evicted %d records", got-evictions)
+		}
+		c.shards[0].worth.Store(0) // these come back early, and would make the doorkeeper stop
+	}
+	c.Put(place(0), recordOf(place(0), policyValueSize))
+	if _, ok := c.Get(place(0)); !ok {
+		t.Error("Get missed what was admitted and put")
+	}
+	requireSound(t, c)
+}
+
+func TestNothingIsRefusedWhileThereIsRoom(t *testing.T) {
+	c := New(policyBudget)
+	c.shards[0].worth.Store(0)
+	r := recordOf(place(0), policyValueSize)
+	fits := 0
+	for c.Admits(place(fits), r.payload()) {
+		c.Put(place(fits), recordOf(place(fits), policyValueSize))
+		fits++
+	}
+	if s := c.Stats(); s.Evictions != 0 || s.Bytes+r.size() <= policyBudget {
+		t.Errorf("record %d was refused, with %+v", fits, s)
+	}
+	c.Remove(place(1))
+	if id := place(fits + 1); !c.Admits(id, r.payload()) {
+		t.Error("a record was refused that has room since a Remove")
+	}
+	if id := place(fits + 1); c.Admits(id, 4*r.payload()) {
+		t.Error("a record was admitted that has no room")
+	}
+}
+
+func TestLargeRecordsAreNotAdmitted(t *testing.T) {
+	c := New(policyBudget)
+	if c.Admits(place(1), policyBudget/maxRecordShare) || !c.Admits(place(1), policyBudget/maxRecordShare/2) {
+		t.Error("Admits does not know the limit on the size of records")
+	}
+	if s := c.Stats(); s.Rejected != 1 {
+		t.Errorf("%d records rejected, want 1", s.Rejected)
+	}
+}
+
+// TestRemoveTellsWhatWasWanted removes records that the cache holds, has refused, has dropped, and has never seen.
+func TestRemoveTellsWhatWasWanted(t *testing.T) {
+	c := guardedCache(t)
+	c.Put(place(1), recordOf(place(1), policyValueSize))
+	c.Admits(place(2), policyValueSize)
+	dropped := ID{Segment: 1 << 50, Place: 5000}
+	if at, _ := c.shards[0].ghost.Load().find(dropped.hash()); at == nil {
+		t.Fatal("the ghost queue has forgotten what the small queue dropped")
+	}
+	for _, tt := range []struct {
+		id   ID
+		want bool
+	}{{place(1), true}, {place(2), true}, {dropped, false}, {place(3), false}} {
+		if got := c.Remove(tt.id); got != tt.want {
+			t.Errorf("Remove(%v) is %v, want %v", tt.id, got, tt.want)
+		}
+		if c.Remove(tt.id) {
+			t.Errorf("a second Remove(%v) is true", tt.id)
+		}
+	}
+}
+
+// TestMoveKeepsStanding moves records of both queues, also to another shard.
+func TestMoveKeepsStanding(t *testing.T) {
+	c := New(4 << 20)
+	for i := range 200 {
+		from, to := place(i), ID{Segment: 1 << 40, Place: uint64(i)}
+		c.Put(from, recordOf(from, 100))
+		h := from.hash()
+		s := c.shard(h)
+		e := s.table.Load().find(from, h)
+		e.uses.Store(uint32(i % 3))
+		if i%2 == 0 {
+			s.small.remove(e)
+			e.inMain = true
+			s.main.push(e)
+		}
+		c.Move(from, to)
+		c.Move(from, place(-1)) // which is not there any more
+		if _, ok := c.Get(from); ok {
+			t.Fatalf("record %d is where it was", i)
+		}
+		h = to.hash()
+		moved := c.shard(h).table.Load().find(to, h)
+		if moved == nil || !moved.record.names(from) || moved.inMain != (i%2 == 0) || moved.uses.Load() != uint32(i%3) {
+			t.Fatalf("record %d has become %+v", i, moved)
+		}
+	}
+	if n := c.Stats().Records; n != 200 {
+		t.Errorf("%d records, want 200", n)
+	}
+	requireSound(t, c)
 }

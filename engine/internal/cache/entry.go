@@ -37,6 +37,10 @@ const (
 
 // size returns the bytes of memory that a record is charged with.
 func (r *Record) size() int64 {
-	payload := int64(len(r.Key) + len(r.Value) + len(r.Metadata))
-	return payload + payload/payloadRounding + recordOverhead
+	return sizeOf(len(r.Key) + len(r.Value) + len(r.Metadata))
+}
+
+// sizeOf is size for a record of which key, value and metadata have payload bytes.
+func sizeOf(payload int) int64 {
+	return int64(payload) + int64(payload)/payloadRounding + recordOverhead
 }

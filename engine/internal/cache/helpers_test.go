@@ -36,6 +36,11 @@ func recordOf(id ID, valueSize int) *Record {
 	return &Record{Key: "key", Value: value, Expiration: int64(id.Place)}
 }
 
+// payload returns what Admits wants to know of a record.
+func (r *Record) payload() int {
+	return len(r.Key) + len(r.Value) + len(r.Metadata)
+}
+
 // names reports whether recordOf made r for id.
 func (r *Record) names(id ID) bool {
 	return binary.LittleEndian.Uint64(r.Value) == id.Segment && binary.LittleEndian.Uint64(r.Value[8:]) == id.Place &&

@@ -34,8 +34,21 @@ func (l *lru) access(id ID) bool {
 	return false
 }
 
-// cacheAccess does the same to a Cache.
+// cacheAccess does the same to a Cache, if that admits the record.
 func cacheAccess(c *Cache, valueSize int) func(ID) bool {
+	return func(id ID) bool {
+		_, ok := c.Get(id)
+		if !ok {
+			if r := recordOf(id, valueSize); c.Admits(id, r.payload()) {
+				c.Put(id, r)
+			}
+		}
+		return ok
+	}
+}
+
+// openAccess does not ask whether the record is admitted: S3-FIFO without a doorkeeper.
+func openAccess(c *Cache, valueSize int) func(ID) bool {
 	return func(id ID) bool {
 		_, ok := c.Get(id)
 		if !ok {
@@ -55,6 +68,7 @@ func policies() map[string]func(ID) bool {
 	size := recordOf(ID{}, policyValueSize).size()
 	return map[string]func(ID) bool{
 		"S3-FIFO": cacheAccess(New(policyBudget), policyValueSize),
+		"open":    openAccess(New(policyBudget), policyValueSize),
 		"LRU":     newLRU(policyBudget, size, true).access,
 		"FIFO":    newLRU(policyBudget, size, false).access,
 	}
@@ -62,7 +76,8 @@ func policies() map[string]func(ID) bool {
 
 func logRates(t *testing.T, rates map[string]float64) {
 	t.Helper()
-	t.Logf("hit rates: S3-FIFO %.3f, LRU %.3f, FIFO %.3f", rates["S3-FIFO"], rates["LRU"], rates["FIFO"])
+	t.Logf("hit rates: S3-FIFO %.3f, without doorkeeper %.3f, LRU %.3f, FIFO %.3f",
+		rates["S3-FIFO"], rates["open"], rates["LRU"], rates["FIFO"])
 }
 
 // TestScanResistance uses a hot set of half the cache's size while a scan of fifty times its size goes by, with nine
@@ -138,6 +153,76 @@ func TestShiftingHotSet(t *testing.T) {
 	}
 }
 
+// TestDoorkeeperCostsNoHits compares the cache with one that admits every record at first sight.
+func TestDoorkeeperCostsNoHits(t *testing.T) {
+	seed := newRand(t).Uint64()
+	const budget = policyBudget / 4
+	fits := budget / int(recordOf(ID{}, policyValueSize).size())
+	z := newZipf(20*fits, 0.99)
+	scanned := func(i int) ID { return ID{Segment: 1 << 40, Place: uint64(i)} }
+	loop := func(percent int) func(*rand.Rand, int) ID {
+		return func(_ *rand.Rand, i int) ID { return place(i % (fits * percent / 100)) }
+	}
+	draws := 60 * fits
+	workloads := []struct {
+		name string
+		next func(r *rand.Rand, i int) ID
+	}{
+		{"Zipf", func(r *rand.Rand, _ int) ID { return place(z.draw(r) * 7919) }},
+		{"Zipf and scans", func(r *rand.Rand, i int) ID {
+			if i%(10*fits) < 3*fits {
+				return scanned(i)
+			}
+			return place(z.draw(r) * 7919)
+		}},
+		{"Zipf amid a scan", func(r *rand.Rand, i int) ID {
+			if i%2 == 0 {
+				return scanned(i)
+			}
+			return place(z.draw(r) * 7919)
+		}},
+		{"shifting Zipf", func(r *rand.Rand, i int) ID { return place(z.draw(r)*7919 + i/(20*fits)) }},
+		{"loop of 110 %", loop(110)},
+		{"loop of 120 %", loop(120)},
+		{"loop of 150 %", loop(150)},
+		{"loop of 200 %", loop(200)},
+		{"uniform in 200 %", func(r *rand.Rand, _ int) ID { return place(r.IntN(2 * fits)) }},
+		{"uniform in 2000 %", func(r *rand.Rand, _ int) ID { return place(r.IntN(20 * fits)) }},
+		{"shifting hot set of 50 %", func(r *rand.Rand, i int) ID { return place(i/(2*fits)*fits + r.IntN(fits/2)) }},
+		{"shifting hot set of 90 %", func(r *rand.Rand, i int) ID { return place(i/(10*fits)*fits + r.IntN(fits*9/10)) }},
+		{"sliding hot set", func(r *rand.Rand, i int) ID { return place(i/8 + int(r.ExpFloat64()*float64(fits)/4)) }},
+		{"latest", func(r *rand.Rand, i int) ID { return place(max(0, i/20-z.draw(r))) }},
+		{"each twice", func(r *rand.Rand, i int) ID {
+			if i%2 == 0 {
+				return place(i / 2)
+			}
+			return place(max(0, i/2-r.IntN(100)))
+		}},
+	}
+	for _, w := range workloads {
+		// A uniform load comes first, so that the doorkeeper is at work when the other starts.
+		rate := func(access func(ID) bool) float64 {
+			r := rand.New(rand.NewPCG(seed, 0))
+			for range 20 * fits {
+				access(ID{Segment: 1 << 41, Place: r.Uint64N(uint64(20 * fits))})
+			}
+			hits := 0
+			for i := range draws {
+				if access(w.next(r, i)) {
+					hits++
+				}
+			}
+			return float64(hits) / float64(draws)
+		}
+		guarded := rate(cacheAccess(New(budget), policyValueSize))
+		open := rate(openAccess(New(budget), policyValueSize))
+		t.Logf("%s: hit rate %.3f, %.3f without doorkeeper", w.name, guarded, open)
+		if guarded < open-0.05 {
+			t.Errorf("%s: hit rate %.3f, %.3f without doorkeeper", w.name, guarded, open)
+		}
+	}
+}
+
 // TestGhostBringsBack lets a scan drive out a record that was used once, and puts it again: it then survives a scan.
 func TestGhostBringsBack(t *testing.T) {
 	c := New(policyBudget)
@@ -167,39 +252,43 @@ func TestGhostBringsBack(t *testing.T) {
 	}
 }
 
+// ghostHash returns hashes that fall into the buckets of a ghost queue in turn, with different fingerprints.
+func ghostHash(i uint32) uint64 { return uint64(i)<<44 | uint64(i) }
+
+// TestGhostIsBounded adds many entries that fall into the buckets in turn: the last ones remain.
 func TestGhostIsBounded(t *testing.T) {
-	const size = 64
+	const size, added = 1024, 10_000
 	g := newGhost(size)
-	for i := range uint32(10_000) {
-		g.add(i * 0x9e3779b1)
+	for i := range uint32(added) {
+		g.add(ghostHash(i), i%3 == 0)
 	}
-	remembered := 0
-	for i := range uint32(10_000) {
-		if g.take(i*0x9e3779b1, size) {
-			remembered++
-			if i < 10_000-size {
-				t.Errorf("%d is remembered after %d others", i, 10_000-i)
-			}
-			if g.take(i*0x9e3779b1, size) {
-				t.Errorf("%d is remembered after it was taken", i)
-			}
+	for i := range uint32(added) {
+		want := i >= added-size
+		if found, dropped := g.take(ghostHash(i)); found != want || dropped != (want && i%3 == 0) {
+			t.Errorf("%d after %d others: found %v, dropped %v", i, added-1-i, found, dropped)
+		}
+		if found, _ := g.take(ghostHash(i)); found {
+			t.Errorf("%d is remembered after it was taken", i)
 		}
 	}
-	if remembered < size/2 || len(g.slots) != size {
-		t.Errorf("%d of the last %d are remembered in %d slots", remembered, size, len(g.slots))
+	if len(g.slots) != size {
+		t.Errorf("%d slots, want %d", len(g.slots), size)
 	}
 }
 
-// TestGhostWrapsAround adds entries around the point where the counter of additions starts over.
+// TestGhostWrapsAround adds entries around the points where the ages and the counter of additions start over.
 func TestGhostWrapsAround(t *testing.T) {
-	g := newGhost(64)
-	g.now = 1<<32 - 5
-	for i := range uint32(10) {
-		g.add(1000 + i)
-	}
-	for i := range uint32(10) {
-		if want := i >= 4; g.take(1000+i, 6) != want {
-			t.Errorf("take of entry %d of 10 with the last 6 valid: want %v", i, want)
+	for _, start := range []uint32{1<<15 - 25, 1<<32 - 25} {
+		g := newGhost(ghostBucket)
+		g.now.Store(start)
+		for i := range uint32(50) {
+			g.add(ghostHash(i+1), i%2 == 0)
+			for j := range i + 1 {
+				at, slot := g.find(ghostHash(j + 1))
+				if want := i-j < ghostBucket; (at != nil) != want || want && g.age(slot) != int(i-j) {
+					t.Fatalf("entry %d after %d: found %v, age %d", j, i, at != nil, g.age(slot))
+				}
+			}
 		}
 	}
 }

@@ -5,7 +5,7 @@ type Stats struct {
 	Hits      uint64 // calls of Get that found the record
 	Misses    uint64 // calls of Get that did not
 	Evictions uint64 // records dropped to make room
-	Rejected  uint64 // calls of Put with a record that is too large
+	Rejected  uint64 // calls of Admits and Put with a record that is too large
 	Records   int    // records in the cache now
 	Bytes     int64  // memory in use now, see Cache.Bytes
 }
@@ -37,5 +37,5 @@ func (s *shard) addStats(sum *Stats) {
 	defer s.mu.Unlock()
 	sum.Evictions += s.evictions
 	sum.Records += s.records()
-	sum.Bytes += s.used
+	sum.Bytes += s.used.Load()
 }
