@@ -185,6 +185,10 @@
 // footers that it looks into, and the keys of what it may drop as deleted or expired
 // in one job. Values are not kept elsewhere.
 //
+// On 64-bit Linux, the records of packed segments are read from a mapping of the
+// file. What was read counts as memory of the process (RssFile in /proc), but it is
+// the system's cache of the file, which it takes back when it needs the memory.
+//
 // # Time
 //
 // Expirations are whole seconds; a pair is gone from its second on, for reads,
