@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/vfs"
 )
 
@@ -612,6 +613,37 @@ func TestCrashHalfWrittenCheckpoint(t *testing.T) {
 				t.Fatalf("%s is left: %v", checkpointTmpName, err)
 			}
 		}
+	}
+}
+
+// TestCrashCheckpointBeforeACompaction crashes when a compaction has rewritten
+// segments that are all newer than the checkpoint. Those that it is of are still
+// there, but what was written since is not in the log any more.
+func TestCrashCheckpointBeforeACompaction(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(12, 12)))
+	sc.h.compacted = true
+	for i := range 10 {
+		sc.must(t, sc.step(sc.put(fmt.Sprintf("key%d", i), 100)))
+	}
+	sc.s.writesCheckpoint()
+	sc.must(t, sc.close())
+	sc.must(t, sc.open())
+	if !sc.s.recovered.checkpoint {
+		t.Fatal("there is no checkpoint")
+	}
+	sc.sealLog(t)
+	sc.must(t, sc.step(sc.put("key1", 200), modelWrite{key: "key2"}, sc.put("new", 100)))
+	job := compaction.Job{Reason: compaction.Space, Victims: []uint64{sc.sealLog(t)}, Form: compaction.Young}
+	sc.must(t, sc.s.compactor.do(sc.ctx, job, false))
+	n := sc.h.len()
+	for _, disk := range []*vfs.Mem{mem.Kill(), mem.Crash(sc.rng)} {
+		after, err := recovered(disk, &crashPoint{least: n, most: n}, SyncAlways, sc.h.clone(), sc.rng)
+		sc.must(t, err)
+		if after.s.recovered.checkpoint {
+			t.Error("the checkpoint of before the compaction was used")
+		}
+		sc.must(t, after.close())
 	}
 }
 
