@@ -188,6 +188,35 @@ var crashScripts = []crashScript{
 		}
 		return sc.step(modelWrite{key: "key3"})
 	}},
+	{"a full manifest", func(sc *script) error {
+		sc.s.state.Lock()
+		defer sc.s.state.Unlock()
+		for m := sc.s.manifest; m.off < m.space-64; {
+			if err := m.commit(edit(nil).next(m.state.nextID)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(sc *script) error {
+		salt := sc.s.manifest.salt
+		for i := range 12 {
+			if err := sc.step(sc.put(fmt.Sprintf("key%d", i%7), 8000)); err != nil {
+				return err
+			}
+			if i%4 != 3 {
+				continue
+			}
+			if _, err := sc.s.committer.rollNow(); err != nil {
+				return err
+			}
+		}
+		sc.s.state.Lock()
+		defer sc.s.state.Unlock()
+		if sc.s.manifest.salt == salt {
+			return errors.New("the manifest was not rewritten")
+		}
+		return nil
+	}},
 	{"everything", func(sc *script) error {
 		sc.h.compacted = true
 		return sc.churn(20)
