@@ -278,11 +278,12 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		every = 1
 	}
 	total := newCrashTotal(t)
-	for _, mode := range syncModes {
-		for _, c := range crashScripts {
+	for i, mode := range syncModes {
+		for j, c := range crashScripts {
 			t.Run(mode.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				rng := rand.New(rand.NewPCG(seed, 0))
+				// Each its own: scripts begin with the same operations.
+				rng := rand.New(rand.NewPCG(seed, uint64(i*len(crashScripts)+j)))
 				mem := vfs.NewMem()
 				mem.StaleData = seed%2 == 0
 				rec := newRecorder(mem, copies, rng)
