@@ -720,3 +720,34 @@ func TestCrashClockDoesNotGoBack(t *testing.T) {
 		}
 	}
 }
+
+// TestCrashClockAfterCompaction sets the wall clock back after a crash, to a time at
+// which a pair had not expired that a compaction has dropped. Nothing but the
+// compaction had noted the time.
+func TestCrashClockAfterCompaction(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(13, 13)))
+	sc.h.compacted = true
+	start := sc.clock.second.Load()
+	for _, key := range []string{"dropped", "not looked at"} {
+		sc.must(t, sc.step(modelWrite{key, newModelPair(key, []byte("v"), "", start+100)}))
+		sc.sealLog(t)
+	}
+	first := sc.s.segs.all()[0].id
+	sc.clock.advance(1000)
+	job := compaction.Job{Reason: compaction.Space, Victims: []uint64{first}, Form: compaction.Young}
+	sc.must(t, sc.s.compactor.do(sc.ctx, job, false))
+	if sc.s.segs.find(first) != nil {
+		t.Fatal("nothing was compacted")
+	}
+	n := sc.h.len()
+	for _, disk := range []*vfs.Mem{mem.Kill(), mem.Crash(sc.rng)} {
+		after := newScript(disk, SyncAlways, sc.h.clone(), sc.rng)
+		after.clock.second.Store(start + 10)
+		sc.must(t, after.recover(&crashPoint{least: n, most: n}))
+		if now := after.s.clock.now(); now < start+1000 {
+			t.Errorf("the time is %d s before that of the compaction", start+1000-now)
+		}
+		sc.must(t, after.close())
+	}
+}
