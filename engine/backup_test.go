@@ -132,6 +132,23 @@ func awaitSealed(t *testing.T, s *Store) {
 	}
 }
 
+// awaitNext waits until the background has made the next log segment, if it wants
+// to.
+func awaitNext(t *testing.T, s *Store) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() {
+		s.committer.mu.Lock()
+		wanted := s.committer.wantsNext()
+		s.committer.mu.Unlock()
+		if !wanted {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the next log segment is not made")
+		}
+	}
+}
+
 // isIdle reports whether nothing keeps a value segment from being sealed in the
 // background.
 func (v *valueLog) isIdle(id uint64) bool {
@@ -335,6 +352,7 @@ func TestBackupRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	sc.must(t, other.Close())
+	awaitNext(t, sc.s)
 
 	for dir, want := range map[string]string{
 		memDir:                       "directory of the store",

@@ -49,6 +49,11 @@ func fullScript(t *testing.T, mem *vfs.Mem, fsys vfs.FS, mode SyncMode, small in
 		if err := sc.step(sc.put(smallKey(i), 300)); err != nil {
 			t.Fatal(err)
 		}
+		if i%1000 == 999 { // or more than the disk has room for may wait in memory
+			if err := sc.sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	sc.fillUpHalted(t)
 	return sc

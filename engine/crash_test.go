@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/vfs"
 )
 
@@ -187,6 +188,35 @@ var crashScripts = []crashScript{
 		}
 		return sc.step(modelWrite{key: "key3"})
 	}},
+	{"a full manifest", func(sc *script) error {
+		sc.s.state.Lock()
+		defer sc.s.state.Unlock()
+		for m := sc.s.manifest; m.off < m.space-64; {
+			if err := m.commit(edit(nil).next(m.state.nextID)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(sc *script) error {
+		salt := sc.s.manifest.salt
+		for i := range 12 {
+			if err := sc.step(sc.put(fmt.Sprintf("key%d", i%7), 8000)); err != nil {
+				return err
+			}
+			if i%4 != 3 {
+				continue
+			}
+			if _, err := sc.s.committer.rollNow(); err != nil {
+				return err
+			}
+		}
+		sc.s.state.Lock()
+		defer sc.s.state.Unlock()
+		if sc.s.manifest.salt == salt {
+			return errors.New("the manifest was not rewritten")
+		}
+		return nil
+	}},
 	{"everything", func(sc *script) error {
 		sc.h.compacted = true
 		return sc.churn(20)
@@ -248,11 +278,12 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		every = 1
 	}
 	total := newCrashTotal(t)
-	for _, mode := range syncModes {
-		for _, c := range crashScripts {
+	for i, mode := range syncModes {
+		for j, c := range crashScripts {
 			t.Run(mode.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
-				rng := rand.New(rand.NewPCG(seed, 0))
+				// Each its own: scripts begin with the same operations.
+				rng := rand.New(rand.NewPCG(seed, uint64(i*len(crashScripts)+j)))
 				mem := vfs.NewMem()
 				mem.StaleData = seed%2 == 0
 				rec := newRecorder(mem, copies, rng)
@@ -615,6 +646,37 @@ func TestCrashHalfWrittenCheckpoint(t *testing.T) {
 	}
 }
 
+// TestCrashCheckpointBeforeACompaction crashes when a compaction has rewritten
+// segments that are all newer than the checkpoint. Those that it is of are still
+// there, but what was written since is not in the log any more.
+func TestCrashCheckpointBeforeACompaction(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(12, 12)))
+	sc.h.compacted = true
+	for i := range 10 {
+		sc.must(t, sc.step(sc.put(fmt.Sprintf("key%d", i), 100)))
+	}
+	sc.s.writesCheckpoint()
+	sc.must(t, sc.close())
+	sc.must(t, sc.open())
+	if !sc.s.recovered.checkpoint {
+		t.Fatal("there is no checkpoint")
+	}
+	sc.sealLog(t)
+	sc.must(t, sc.step(sc.put("key1", 200), modelWrite{key: "key2"}, sc.put("new", 100)))
+	job := compaction.Job{Reason: compaction.Space, Victims: []uint64{sc.sealLog(t)}, Form: compaction.Young}
+	sc.must(t, sc.s.compactor.do(sc.ctx, job, false))
+	n := sc.h.len()
+	for _, disk := range []*vfs.Mem{mem.Kill(), mem.Crash(sc.rng)} {
+		after, err := recovered(disk, &crashPoint{least: n, most: n}, SyncAlways, sc.h.clone(), sc.rng)
+		sc.must(t, err)
+		if after.s.recovered.checkpoint {
+			t.Error("the checkpoint of before the compaction was used")
+		}
+		sc.must(t, after.close())
+	}
+}
+
 // TestCrashClockDoesNotGoBack proves that what has expired stays so when the
 // wall clock is set back between two opens, whether anything was written or not.
 func TestCrashClockDoesNotGoBack(t *testing.T) {
@@ -656,5 +718,36 @@ func TestCrashClockDoesNotGoBack(t *testing.T) {
 		if err := sc.close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestCrashClockAfterCompaction sets the wall clock back after a crash, to a time at
+// which a pair had not expired that a compaction has dropped. Nothing but the
+// compaction had noted the time.
+func TestCrashClockAfterCompaction(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(13, 13)))
+	sc.h.compacted = true
+	start := sc.clock.second.Load()
+	for _, key := range []string{"dropped", "not looked at"} {
+		sc.must(t, sc.step(modelWrite{key, newModelPair(key, []byte("v"), "", start+100)}))
+		sc.sealLog(t)
+	}
+	first := sc.s.segs.all()[0].id
+	sc.clock.advance(1000)
+	job := compaction.Job{Reason: compaction.Space, Victims: []uint64{first}, Form: compaction.Young}
+	sc.must(t, sc.s.compactor.do(sc.ctx, job, false))
+	if sc.s.segs.find(first) != nil {
+		t.Fatal("nothing was compacted")
+	}
+	n := sc.h.len()
+	for _, disk := range []*vfs.Mem{mem.Kill(), mem.Crash(sc.rng)} {
+		after := newScript(disk, SyncAlways, sc.h.clone(), sc.rng)
+		after.clock.second.Store(start + 10)
+		sc.must(t, after.recover(&crashPoint{least: n, most: n}))
+		if now := after.s.clock.now(); now < start+1000 {
+			t.Errorf("the time is %d s before that of the compaction", start+1000-now)
+		}
+		sc.must(t, after.close())
 	}
 }

@@ -625,6 +625,50 @@ func TestDamageLastEdit(t *testing.T) {
 	}
 }
 
+// A store that was killed right after its checkpoint was written, and lost the end of
+// its log to damage. Nothing in the log vouches for what is missing, but the
+// checkpoint knew it.
+func TestDamageBeforeCheckpoint(t *testing.T) {
+	mem := vfs.NewMem()
+	fault := vfs.NewFault(mem)
+	sc := openScript(t, fault, SyncAlways, rand.New(rand.NewPCG(2, 2)))
+	var end int64 // of the first two
+	for i := range 3 {
+		end = sc.s.committer.active.end.Load()
+		sc.must(t, sc.step(sc.put(fmt.Sprintf("key%d", i), 100)))
+	}
+	log := sc.s.committer.active.name()
+	sc.s.writesCheckpoint()
+	var killed *vfs.Mem
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.KindTruncate && killed == nil {
+			killed = mem.Kill() // the log is about to be trimmed, and then noted as closed
+		}
+		return nil
+	})
+	sc.must(t, sc.close())
+	whole, err := recovered(killed.Kill(), &crashPoint{least: 3, most: 3}, SyncAlways, sc.h.clone(), sc.rng)
+	sc.must(t, err)
+	if !whole.s.recovered.checkpoint {
+		t.Error("there is no checkpoint")
+	}
+	sc.must(t, whole.close())
+
+	writeFile(t, killed, log, make([]byte, 1000), end)
+	for _, readOnly := range []bool{true, false} {
+		opts := memOptions(killed, SyncAlways, newTestClock())
+		opts.ReadOnly = readOnly
+		var c *CorruptError
+		s, err := Open(memDir, opts)
+		if !errors.As(err, &c) || c.File != log {
+			t.Errorf("read-only %v: %v", readOnly, err)
+		}
+		if err == nil {
+			sc.must(t, s.Close())
+		}
+	}
+}
+
 // Writes that go on while a store is being verified are not taken for damage.
 func TestVerifyWhileWriting(t *testing.T) {
 	inAllModes(t, func(t *testing.T, mode SyncMode) {

@@ -714,3 +714,50 @@ func TestFaultOfOpenLeavesNothingOpen(t *testing.T) {
 	}
 	checkNothingRuns(t)
 }
+
+// A manifest of which a sync failed takes no more edits, whoever asks: what it says
+// on disk is not known. It is nearly full, so it is also rewritten on the way.
+func TestFaultOfManifestSync(t *testing.T) {
+	for n := int64(0); ; n++ {
+		mem := vfs.NewMem()
+		fault := vfs.NewFault(mem)
+		if err := mem.MkdirAll(memDir); err != nil {
+			t.Fatal(err)
+		}
+		m, err := createManifest(fault, memDir)
+		id := uint64(0)
+		next := func() error {
+			id++
+			return m.commit(edit(nil).next(id))
+		}
+		for err == nil && m.off < m.space-100 {
+			err = next()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var syncs int64
+		var failed vfs.Op
+		fault.SetHook(func(op vfs.Op) error {
+			if op.Kind != vfs.KindSync && op.Kind != vfs.KindSyncDir {
+				return nil
+			}
+			if syncs++; syncs-1 != n {
+				return nil
+			}
+			failed = op
+			return syscall.EIO
+		})
+		for range 10 {
+			if err := next(); (err != nil) != (syncs > n) {
+				t.Fatalf("%v failed; then an edit: %v", failed, err)
+			}
+		}
+		if err := m.close(); err != nil {
+			t.Fatal(err)
+		}
+		if syncs <= n {
+			break
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/firnkv/firn/engine/internal/vfs"
+	"github.com/firnkv/firn/index"
 )
 
 // epoch is where the clocks of these tests start.
@@ -479,6 +480,79 @@ func TestDelete(t *testing.T) {
 		if u.Keys != 0 || u.Bytes != 0 || u.Garbage.Deleted != (Count{3, 24}) {
 			t.Fatalf("usage %+v", u)
 		}
+	})
+}
+
+// An index that leads to a record of another key, or to one without a value, leads to
+// an error.
+func TestReadChecksTheKey(t *testing.T) {
+	inAllModes(t, func(t *testing.T, mode SyncMode) {
+		a := openMemory(t, Options{Sync: mode})
+		value, large := strings.Repeat("v", 100), strings.Repeat("large", largeFrom/4)
+		entry := func(key string) index.Entry {
+			e, ok := a.index.Get(a.hasher.Sum(key))
+			if !ok {
+				t.Fatalf("the index does not have %q", key)
+			}
+			return e
+		}
+		flush := func() {
+			if err := a.committer.flushAll(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// wantNone has the index lead from a key to another place.
+		wantNone := func(place, key string, at index.Location) {
+			t.Helper()
+			if !a.index.Move(a.hasher.Sum(key), entry(key).Location, at) {
+				t.Fatalf("%s: not moved", place)
+			}
+			if _, err := a.Get(a.ctx, key); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s: get: %v", place, err)
+			}
+			if _, err := a.GetPair(a.ctx, key); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s: get pair: %v", place, err)
+			}
+			if _, err := a.GetReader(a.ctx, key); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s: get reader: %v", place, err)
+			}
+		}
+		if mode != SyncAlways {
+			func() {
+				a.committer.disk.Lock() // nothing is written meanwhile
+				defer a.committer.disk.Unlock()
+				a.put("key0", value, nil)
+				a.put("waits", value, nil)
+				wantNone("in memory", "key0", entry("waits").Location)
+			}()
+		}
+		for _, key := range []string{"key1", "key2", "key3", "key4", "in the log", "cached"} {
+			a.put(key, value, nil)
+		}
+		a.put("large1", large, nil)
+		a.put("large2", large, nil)
+		flush()
+		wantNone("in the log", "key1", entry("in the log").Location)
+		a.wantValue("cached", value)
+		wantNone("in the cache", "key2", entry("cached").Location)
+		wantNone("a large value", "key3", entry("large1").Location)
+		wantNone("another large value", "large2", entry("large1").Location)
+
+		// Records that have no value, each in a frame of its own.
+		next := func() index.Location {
+			flush()
+			log := a.committer.active
+			return index.MakeLocation(log.slot, uint32(log.end.Load()/8), 0)
+		}
+		a.put("large3", value, nil)
+		pointer := next()
+		a.put("large3", large, nil)
+		tombstone := next()
+		a.delete("key4")
+		flush()
+		wantNone("a pointer", "large3", pointer)
+		a.index.Put(a.hasher.Sum("key4"), entry("in the log"))
+		wantNone("a tombstone", "key4", tombstone)
 	})
 }
 
