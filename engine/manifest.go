@@ -153,6 +153,9 @@ func (m *manifest) decodeHeader(b []byte) error {
 		return manifestCorrupt(0, "wrong magic")
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != manifestVersion {
+		if segment.VersionDamaged(b, manifestVersion) {
+			return manifestCorrupt(8, "header: checksum mismatch")
+		}
 		return fmt.Errorf("%s: %w: format version %d, this program knows %d", manifestName, ErrVersion, v, manifestVersion)
 	}
 	if xxhash.Sum64(b[:56]) != binary.LittleEndian.Uint64(b[56:]) {

@@ -17,6 +17,7 @@ type recovery struct {
 	maxSeq     uint64
 	checkpoint bool // was used
 	scanned    int64
+	leftover   []string // files that do not belong to the store
 
 	// dangling are keys whose newest version so far points into a value
 	// segment that is gone. It was dead when it was removed, so the log goes
@@ -75,6 +76,9 @@ func (s *Store) recover() error {
 			s.committer.begin(tail.sg, tail.end)
 		}
 		return nil
+	}
+	if err := s.removeLeftover(); err != nil {
+		return err
 	}
 	if err := s.branchOff(); err != nil {
 		return err

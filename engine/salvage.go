@@ -53,7 +53,9 @@ type DamagedRange struct {
 // SalvageOptions change how a store is salvaged.
 type SalvageOptions struct {
 	// Options are those of the new store. Its limits do not matter, the
-	// clock says which pairs have expired.
+	// clock says which pairs have expired: or the highest time that the
+	// damaged store recorded, unless that is more than a day ahead of the
+	// clock and AllowClockBehind is not set.
 	Options Options
 
 	// Progress, if not nil, is called now and then with the bytes of the
@@ -82,9 +84,11 @@ func Salvage(ctx context.Context, dir, dest string, opts *SalvageOptions) (*Salv
 	}
 	sv := &salvager{
 		ctx: ctx, dir: filepath.Clean(dir), progress: o.Progress,
-		opts: o.Options.withDefaults(), newest: map[string]salvaged{}, byID: map[uint64]*salvageSegment{},
+		opts: o.Options.withDefaults(), newest: map[string]salvaged{}, copies: map[string][]salvaged{},
+		byID: map[uint64]*salvageSegment{},
 	}
 	sv.fs, sv.now = sv.opts.fs, sv.opts.Clock()
+	sv.clock = sv.now.Unix()
 	err := sv.run(dest)
 	if err != nil {
 		return nil, fmt.Errorf("salvage %s: %w", sv.dir, err)
@@ -100,12 +104,16 @@ type salvager struct {
 	progress func(done, total int64)
 	report   SalvageReport
 
+	clock       int64     // what it said at the beginning, in Unix seconds
 	now         time.Time // at which pairs have expired or not
+	storeID     [16]byte
+	leftover    []string // files that the manifest does not list, not opened
 	segs        []*salvageSegment
 	byID        map[uint64]*salvageSegment
 	newest      map[string]salvaged
-	frames      int64 // read
-	done, total int64 // bytes
+	copies      map[string][]salvaged // of the newest version, if its value is elsewhere
+	frames      int64                 // read
+	done, total int64                 // bytes
 }
 
 // salvageSegment is a segment of the damaged store.
@@ -125,6 +133,7 @@ type salvaged struct {
 	off       int64
 	ordinal   int
 	tombstone bool
+	large     bool   // the value is in a value segment
 	lost      string // why it cannot be read, or empty
 }
 
@@ -154,6 +163,13 @@ func (sv *salvager) run(dest string) error {
 	return sv.copyAll(dest)
 }
 
+// recorded notes a time that the store has recorded, which never runs backwards.
+func (sv *salvager) recorded(second int64) {
+	if now := sv.now.Unix(); second > now && (second <= sv.clock+maxClockLag || sv.opts.AllowClockBehind) {
+		sv.now = time.Unix(second, 0)
+	}
+}
+
 func (sv *salvager) checkDest(dest string) error {
 	names, err := sv.fs.List(dest)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
@@ -166,7 +182,8 @@ func (sv *salvager) checkDest(dest string) error {
 }
 
 // openAll opens the segments that the manifest lists. If it is damaged, or not the
-// newest, as segments that it lists are gone, it opens all that there are.
+// newest, as segments that it lists are gone, or there are some that it should list,
+// it opens all that there are.
 func (sv *salvager) openAll() error {
 	names, err := sv.fs.List(sv.dir)
 	if err != nil {
@@ -177,8 +194,20 @@ func (sv *salvager) openAll() error {
 	var c *CorruptError
 	switch {
 	case err == nil:
+		sv.storeID = m.state.storeID
+		sv.recorded(m.state.maxTime)
 		whole, err := sv.openListed(m)
-		if err != nil || whole {
+		if err != nil {
+			return err
+		}
+		leftover, err := m.checkFiles(names)
+		if err == nil && whole {
+			sv.leftover = leftover
+			return nil
+		}
+		if errors.As(err, &c) {
+			sv.damaged(manifestName, c.Offset, 0, c.Reason)
+		} else if err != nil {
 			return err
 		}
 		listed = m.state.segments
@@ -223,21 +252,25 @@ func (sv *salvager) openListed(m *manifest) (whole bool, err error) {
 	return whole, nil
 }
 
-// dropForeign drops the segments of other stores than that of most.
+// dropForeign drops the segments of other stores than that of the manifest, or
+// without it, than that of most.
 func (sv *salvager) dropForeign() {
-	count := map[[16]byte]int{}
-	var own [16]byte
-	for _, sg := range sv.segs {
-		id := sg.reader.Header().StoreID
-		if count[id]++; count[id] > count[own] {
-			own = id
+	reason := "of another store"
+	if sv.storeID == [16]byte{} {
+		reason = "of another store than most segments"
+		count := map[[16]byte]int{}
+		for _, sg := range sv.segs {
+			id := sg.reader.Header().StoreID
+			if count[id]++; count[id] > count[sv.storeID] {
+				sv.storeID = id
+			}
 		}
 	}
 	sv.segs = slices.DeleteFunc(sv.segs, func(sg *salvageSegment) bool {
-		if sg.reader.Header().StoreID == own {
+		if sg.reader.Header().StoreID == sv.storeID {
 			return false
 		}
-		sv.damaged(sg.name(), 0, sg.size, "of another store than most segments")
+		sv.damaged(sg.name(), 0, sg.size, reason)
 		sv.total -= sg.size
 		delete(sv.byID, sg.id)
 		sg.release()
@@ -338,6 +371,7 @@ func (sv *salvager) read(sg *salvageSegment) error {
 	footer, footerErr := sg.reader.ReadFooter(end)
 	if footerErr == nil {
 		sealed = true
+		sv.recorded(footer.Totals().MaxTime)
 	}
 	limit := end
 	if footerErr == nil || sealed && sg.info != nil && sg.info.end == end {
@@ -470,6 +504,7 @@ func (sv *salvager) frame(sg *salvageSegment, scan *segment.Scanner, commit *[]s
 	if sg.kind == segment.Log && sg.info != nil && sg.info.state == stateActive && f.Incarnation != sg.info.incarnation(scan.Offset()) {
 		return nil // left behind by an earlier life of the log
 	}
+	sv.recorded(f.Time)
 	payload, err := scan.Payload()
 	var c *segment.CorruptError
 	if errors.As(err, &c) {
@@ -488,7 +523,7 @@ func (sv *salvager) frame(sg *salvageSegment, scan *segment.Scanner, commit *[]s
 		}
 		payload = payload[n:]
 		*commit = append(*commit, salvagedRecord{string(rec.Key), salvaged{
-			seq: rec.Seq, sg: sg, off: scan.Offset(), ordinal: i, tombstone: rec.Tombstone,
+			seq: rec.Seq, sg: sg, off: scan.Offset(), ordinal: i, tombstone: rec.Tombstone, large: rec.Pointer != nil,
 		}})
 	}
 	if !f.More {
@@ -498,13 +533,26 @@ func (sv *salvager) frame(sg *salvageSegment, scan *segment.Scanner, commit *[]s
 	return nil
 }
 
-// accept notes versions of keys, where they are the newest so far.
+// accept notes versions of keys, where they are the newest so far. Of one that a
+// crash in a compaction left twice, one may be a tombstone: then it has expired. The
+// value of another may have been moved, so that only one of the two can be read.
 func (sv *salvager) accept(records []salvagedRecord) {
 	for i := range records {
 		r := &records[i]
-		if old, ok := sv.newest[r.key]; !ok || r.seq > old.seq || r.seq == old.seq && old.lost != "" {
-			sv.newest[r.key] = r.salvaged
+		old, ok := sv.newest[r.key]
+		switch {
+		case !ok:
+		case r.seq > old.seq:
+			delete(sv.copies, r.key)
+		case r.seq < old.seq || old.tombstone:
+			continue
+		case r.tombstone || old.lost != "":
+		case r.large && old.large && r.lost == "":
+			sv.copies[r.key] = append(sv.copies[r.key], old)
+		default:
+			continue
 		}
+		sv.newest[r.key] = r.salvaged
 	}
 }
 
@@ -590,35 +638,52 @@ func (sv *salvager) copyPair(to *Store, key string, batch *Batch) error {
 		sv.lose(key, v.sg.name(), v.off, v.lost)
 		return nil
 	}
+	damage, err := sv.copyVersion(to, key, &v, batch)
+	for _, other := range sv.copies[key] {
+		if damage == nil || err != nil {
+			break
+		}
+		var still *CorruptError
+		if still, err = sv.copyVersion(to, key, &other, batch); still == nil {
+			damage = nil
+		}
+	}
+	if damage != nil && err == nil {
+		sv.lose(key, damage.File, damage.Offset, damage.Reason)
+	}
+	return err
+}
+
+// copyVersion copies a version of a pair, or says why it cannot be read.
+func (sv *salvager) copyVersion(to *Store, key string, v *salvaged, batch *Batch) (*CorruptError, error) {
 	var g getter
-	sg, err := sv.record(&g, &v)
+	sg, err := sv.record(&g, v)
 	if err != nil {
-		return sv.lostBy(key, sg.name(), v.off, err)
+		return damageOf(sg.name(), v.off, err)
 	}
 	rec := &g.rec
 	switch {
 	case string(rec.Key) != key || rec.Tombstone:
-		sv.lose(key, sg.name(), v.off, "the record is that of another key")
-		return nil
+		return &CorruptError{File: sg.name(), Offset: v.off, Reason: "the record is that of another key"}, nil
 	case rec.Expiration != 0 && rec.Expiration <= sv.now.Unix():
 		sv.report.Expired++
-		return nil
+		return nil, nil
 	}
 	opts := PutOptions{Metadata: cloneMetadata(rec.Metadata), Expiration: rec.Expiration}
 	if rec.Chunks == nil {
 		batch.Put(key, append([]byte(nil), rec.Value...), &opts)
 		sv.count(rec)
-		return nil
+		return nil, nil
 	}
 	r := &ValueReader{sg: sg.seg, chunks: rec.Chunks, left: rec.Length}
 	if err := to.PutReader(sv.ctx, key, r, &opts); err != nil {
 		if r.err != nil && errors.Is(err, r.err) {
-			return sv.lostBy(key, sg.name(), v.off, r.err)
+			return damageOf(sg.name(), v.off, r.err)
 		}
-		return err
+		return nil, err
 	}
 	sv.count(rec)
-	return nil
+	return nil, nil
 }
 
 func (sv *salvager) count(rec *segment.Record) {
@@ -634,26 +699,52 @@ func (sv *salvager) record(g *getter, v *salvaged) (*salvageSegment, error) {
 		return v.sg, err
 	}
 	p := *g.rec.Pointer
-	home := sv.byID[p.Segment]
+	home, err := sv.values(p.Segment)
+	if err != nil {
+		return v.sg, err
+	}
 	if home == nil {
 		return v.sg, &segment.CorruptError{Offset: v.off, Reason: fmt.Sprintf("its value is in %s, which cannot be read", segmentName(p.Segment))}
 	}
 	return home, home.reader.ReadRecord(p.Offset, 0, largeHint, &g.buf, &g.rec)
 }
 
-// lostBy notes a pair as lost if err is damage, and returns it otherwise.
-func (sv *salvager) lostBy(key, file string, off int64, err error) error {
+// values returns the value segment with an id, or nil. One that the manifest does
+// not list was dropped when nothing in it was in use any more; if something is, the
+// edit that listed it is lost.
+func (sv *salvager) values(id uint64) (*salvageSegment, error) {
+	name := segmentName(id)
+	at := slices.Index(sv.leftover, name)
+	if at < 0 {
+		return sv.byID[id], nil
+	}
+	sv.leftover = slices.Delete(sv.leftover, at, at+1)
+	sg, err := sv.open(name, nil)
+	if sg == nil || err != nil {
+		return nil, err
+	}
+	if h := sg.reader.Header(); h.StoreID != sv.storeID || h.Kind != segment.Value {
+		sv.segs = sv.segs[:len(sv.segs)-1]
+		delete(sv.byID, id)
+		sg.release()
+		return nil, nil
+	}
+	sv.damaged(manifestName, 0, 0, fmt.Sprintf("it does not list %s, which is in use: it is not the newest", name))
+	sv.report.Unknown = true
+	return sg, nil
+}
+
+// damageOf tells damage from another error of reading a version.
+func damageOf(file string, off int64, err error) (*CorruptError, error) {
 	var c *CorruptError
 	var in *segment.CorruptError
 	switch {
 	case errors.As(err, &c):
-		sv.lose(key, c.File, c.Offset, c.Reason)
+		return c, nil
 	case errors.As(err, &in):
-		sv.lose(key, file, in.Offset, in.Reason)
-	default:
-		return fmt.Errorf("%s: at %d: %w", file, off, err)
+		return &CorruptError{File: file, Offset: in.Offset, Reason: in.Reason}, nil
 	}
-	return nil
+	return nil, fmt.Errorf("%s: at %d: %w", file, off, err)
 }
 
 func (sv *salvager) lose(key, file string, off int64, reason string) {

@@ -85,7 +85,7 @@ func (s *Store) open() error {
 	if err := s.checkClock(s.manifest.state.maxTime); err != nil {
 		return err
 	}
-	if err := s.sweepFiles(); err != nil {
+	if err := s.checkFiles(); err != nil {
 		return err
 	}
 	s.ballast.open(s)
@@ -228,39 +228,28 @@ func (s *Store) checkClock(recorded int64) error {
 	return nil
 }
 
-// sweepFiles removes what a crash left behind: files of segments that the
-// manifest does not list. A segment whose id the manifest has not given out yet
-// means that the manifest is not the newest.
-func (s *Store) sweepFiles() error {
+// checkFiles notes what a crash left behind: files of segments that the manifest
+// does not list. They are removed when everything else has turned out to be intact:
+// until then, nobody knows whether an edit that listed them is lost.
+func (s *Store) checkFiles() error {
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return err
 	}
-	state := &s.manifest.state
-	var leftover []string
-	for _, name := range names {
-		var id uint64
-		isSegment := false
-		if n, err := fmt.Sscanf(name, "%d.seg", &id); err == nil && n == 1 && name == segmentName(id) {
-			isSegment = true
-		}
-		switch {
-		case isSegment && id >= state.nextID:
-			return manifestCorrupt(s.manifest.off, fmt.Sprintf("it does not know of %s: it is not the newest", name))
-		case isSegment && state.segments[id] == nil:
-			if err := s.checkUnlisted(id); err != nil {
-				return err
-			}
-			leftover = append(leftover, name)
-		case name == manifestTmpName, name == checkpointTmpName:
-			leftover = append(leftover, name)
-		}
-	}
-	whole, err := s.checkListed(names)
-	if err != nil || !whole || s.opts.ReadOnly {
+	leftover, err := s.manifest.checkFiles(names)
+	if err != nil {
 		return err
 	}
-	for _, name := range leftover {
+	whole, err := s.manifest.checkListed(names)
+	if whole {
+		s.recovered.leftover = leftover
+	}
+	return err
+}
+
+// removeLeftover removes what checkFiles noted.
+func (s *Store) removeLeftover() error {
+	for _, name := range s.recovered.leftover {
 		if err := s.fs.Remove(s.path(name)); err != nil {
 			return err
 		}
@@ -268,18 +257,40 @@ func (s *Store) sweepFiles() error {
 	return nil
 }
 
+// checkFiles returns which of the files in the directory do not belong to the store.
+// A segment whose id the manifest has not given out yet means that the manifest is
+// not the newest.
+func (m *manifest) checkFiles(names []string) (leftover []string, err error) {
+	backup := slices.Contains(names, backupName)
+	for _, name := range names {
+		id, isSegment := segmentID(name)
+		switch {
+		case isSegment && id >= m.state.nextID:
+			return nil, manifestCorrupt(m.off, fmt.Sprintf("it does not know of %s: it is not the newest", name))
+		case isSegment && m.state.segments[id] == nil:
+			if err := m.checkUnlisted(id, backup); err != nil {
+				return nil, err
+			}
+			leftover = append(leftover, name)
+		case name == manifestTmpName, name == checkpointTmpName:
+			leftover = append(leftover, name)
+		}
+	}
+	return leftover, nil
+}
+
 // checkListed reports whether all segments are there that the manifest lists. A
 // segment is removed only when the edit that drops it is on disk. If one is missing,
 // that edit may have been lost to damage, and with it what came in the place of the
 // segment: so nothing may be removed then.
-func (s *Store) checkListed(names []string) (bool, error) {
-	for _, info := range s.manifest.state.sorted() {
+func (m *manifest) checkListed(names []string) (bool, error) {
+	for _, info := range m.state.sorted() {
 		name := segmentName(info.id)
 		if _, ok := slices.BinarySearch(names, name); ok {
 			continue
 		}
-		if s.manifest.torn {
-			return false, manifestCorrupt(s.manifest.off, fmt.Sprintf("no valid edit, and %s, which is listed, was removed", name))
+		if m.torn {
+			return false, manifestCorrupt(m.off, fmt.Sprintf("no valid edit, and %s, which is listed, was removed", name))
 		}
 		return false, nil // opening it gives the error
 	}
@@ -287,13 +298,21 @@ func (s *Store) checkListed(names []string) (bool, error) {
 }
 
 // checkUnlisted tells a segment whose making a crash interrupted from one that
-// was listed by an edit that is damaged now. Both leave the last edit invalid.
+// was listed by an edit that is damaged now. Both may leave the last edit invalid.
 // But a log or value segment gets frames only when that edit is on disk.
-func (s *Store) checkUnlisted(id uint64) error {
-	if !s.manifest.torn || id != s.manifest.state.nextID-1 {
+//
+// Of a lost edit, nothing may be left. A value segment may also have been dropped by
+// the last edit, before its file was removed, but never the last log segment: there
+// is always one that takes frames. In a backup, files come before the edit that lists
+// them.
+func (m *manifest) checkUnlisted(id uint64, backup bool) error {
+	if id != m.state.nextID-1 {
 		return nil
 	}
-	file, err := s.fs.Open(s.path(segmentName(id)))
+	file, err := m.fs.Open(filepath.Join(m.dir, segmentName(id)))
+	if errors.Is(err, ErrNotRegular) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -302,14 +321,22 @@ func (s *Store) checkUnlisted(id uint64) error {
 	if err != nil {
 		return err
 	}
-	frames, err := hasBytes(&seg{id: id, file: file}, segment.HeaderSize, size)
+	reader, err := segment.NewReader(file)
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrVersion) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if reader, err := segment.NewReader(file); frames && err == nil && reader.Header().Kind != segment.Packed {
-		return manifestCorrupt(s.manifest.off, fmt.Sprintf("no valid edit, but %s has frames", segmentName(id)))
+	h := reader.Header()
+	if h.StoreID != m.state.storeID || h.ID != id || h.Kind == segment.Packed || !m.torn && (h.Kind != segment.Log || backup) {
+		return nil
 	}
-	return nil
+	frames, err := hasBytes(&seg{id: id, file: file}, segment.HeaderSize, min(size, segment.MaxSize))
+	if err == nil && frames {
+		err = manifestCorrupt(m.off, fmt.Sprintf("no valid edit, but %s has frames", segmentName(id)))
+	}
+	return err
 }
 
 // abandon releases everything after a failed open.

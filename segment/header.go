@@ -64,6 +64,15 @@ func (h Header) Append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint64(dst, xxhash.Sum64(dst[start:]))
 }
 
+// VersionDamaged tells whether a header of 64 bytes, of a segment or another file
+// that has the version and the checksum in the same places, is one of that version in
+// which only the bytes of the version are damaged.
+func VersionDamaged(b []byte, version uint32) bool {
+	was := [HeaderSize]byte(b[:HeaderSize])
+	binary.LittleEndian.PutUint32(was[8:], version)
+	return xxhash.Sum64(was[:56]) == binary.LittleEndian.Uint64(was[56:])
+}
+
 // DecodeHeader decodes a file header. Its errors match [ErrCorrupt], or
 // [ErrVersion] if the file is of a format version that this package does not
 // know.
@@ -78,6 +87,9 @@ func DecodeHeader(b []byte) (Header, error) {
 	}
 	// The version is looked at first: the rest may have another shape in it.
 	if v := binary.LittleEndian.Uint32(b[8:]); v != Version {
+		if VersionDamaged(b, Version) {
+			return h, corrupt(8, "file header: checksum mismatch")
+		}
 		return h, fmt.Errorf("%w: format version %d, this program knows %d", ErrVersion, v, Version)
 	}
 	if xxhash.Sum64(b[:56]) != binary.LittleEndian.Uint64(b[56:]) {
