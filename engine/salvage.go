@@ -362,10 +362,11 @@ func (sv *salvager) read(sg *salvageSegment) error {
 		sealed = sg.info.state == stateSealed
 		if sg.info.state != stateActive {
 			end = min(end, sg.info.end)
-			if sg.info.end > sg.size {
-				sv.damaged(sg.name(), sg.size, sg.info.end-sg.size, "file cut short")
-				sg.gaps = append(sg.gaps, gap{sg.size, math.MaxInt64})
-			}
+		}
+		if sg.info.end > sg.size {
+			sv.damaged(sg.name(), sg.size, sg.info.end-sg.size, "file cut short")
+			sg.gaps = append(sg.gaps, gap{sg.size, math.MaxInt64})
+			sv.report.Unknown = true
 		}
 	}
 	footer, footerErr := sg.reader.ReadFooter(end)
