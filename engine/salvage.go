@@ -69,8 +69,10 @@ type SalvageOptions struct {
 // manifest, the checkpoint or a footer is damaged, it goes by the frames alone.
 //
 // Only the newest version of a pair is copied. If that cannot be read, the pair is
-// reported as lost: an older version would be wrong. A batch that was damaged may
-// be there in part. Without the manifest, pairs that were deleted may be back, if
+// reported as lost: an older version would be wrong. That goes also for a large value
+// that was not on disk yet when the power failed, with [SyncEvery] or [SyncNever],
+// where [Open] goes back to the version before. A batch that was damaged may be there
+// in part. Without the manifest, pairs that were deleted may be back, if
 // the files were just being compacted, and the report says so by Unknown.
 //
 // All keys of the store are kept in memory, at some 150 bytes each beside the key.
