@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// WriteFiles writes the report to report.json and report.md in dir,
+// WriteFiles writes the report to report.json, report.md and report.html in dir,
 // which it creates if need be.
 func (r *Report) WriteFiles(dir string) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -16,6 +16,7 @@ func (r *Report) WriteFiles(dir string) error {
 	return errors.Join(
 		writeFile(filepath.Join(dir, "report.json"), r.WriteJSON),
 		writeFile(filepath.Join(dir, "report.md"), r.WriteMarkdown),
+		writeFile(filepath.Join(dir, "report.html"), r.WriteHTML),
 	)
 }
 

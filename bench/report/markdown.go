@@ -150,22 +150,16 @@ func (m *markdown) details() {
 	for _, w := range m.r.Workloads {
 		m.line("\n### %s\n", w.Name)
 		m.line("%s %s\n", w.About, threads(w.Threads))
-		names := []string{"metric"}
-		var results []*Result
-		for _, e := range m.r.Engines {
-			res := m.r.Result(w.Name, e.Name)
-			switch {
-			case res == nil:
-			case res.Skipped != "":
-				m.line("Not with %s: %s.\n", e.Name, res.Skipped)
-			case res.Failed != "":
-				m.line("It failed with %s: %s\n", e.Name, strings.ReplaceAll(res.Failed, "\n", "; "))
-			default:
-				names, results = append(names, e.Name), append(results, res)
-			}
+		results, remarks := m.r.measured(w)
+		for _, remark := range remarks {
+			m.line("%s\n", remark)
 		}
 		if len(results) == 0 {
 			continue
+		}
+		names := []string{"metric"}
+		for _, res := range results {
+			names = append(names, res.Engine)
 		}
 		m.head(1, names...)
 		for _, metric := range metricNames(results) {
@@ -176,6 +170,24 @@ func (m *markdown) details() {
 			m.row(cells...)
 		}
 	}
+}
+
+// measured returns the results of a workload that have metrics, and what is to be
+// said of the others.
+func (r *Report) measured(w Workload) (results []*Result, remarks []string) {
+	for _, e := range r.Engines {
+		res := r.Result(w.Name, e.Name)
+		switch {
+		case res == nil:
+		case res.Skipped != "":
+			remarks = append(remarks, fmt.Sprintf("Not with %s: %s.", e.Name, res.Skipped))
+		case res.Failed != "":
+			remarks = append(remarks, fmt.Sprintf("It failed with %s: %s", e.Name, strings.ReplaceAll(res.Failed, "\n", "; ")))
+		default:
+			results = append(results, res)
+		}
+	}
+	return results, remarks
 }
 
 func threads(n int) string {
