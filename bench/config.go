@@ -15,7 +15,7 @@ type Config struct {
 	Data      dataset.Spec
 
 	// Rounds is how often each workload is run with each engine; one that takes
-	// long is run half as often. Five are needed for [report.Compare] to call
+	// long is run half as often, rounded down, but at least once. Five are needed for [report.Compare] to call
 	// anything significant.
 	Rounds int
 	// Round is how long a round of operations goes on that are not counted.
@@ -43,10 +43,10 @@ func Full() Config {
 		Workloads: Workloads(runtime.GOMAXPROCS(0)),
 		Data:      dataset.Spec{Kind: dataset.JSON, Keys: 200_000},
 		Rounds:    5,
-		Round:     750 * time.Millisecond,
-		WarmUp:    400 * time.Millisecond,
-		Limit:     time.Minute,
-		Watch:     10 * time.Second,
+		Round:     500 * time.Millisecond,
+		WarmUp:    300 * time.Millisecond,
+		Limit:     30 * time.Second,
+		Watch:     5 * time.Second,
 	}
 }
 
@@ -56,7 +56,7 @@ func Quick() Config {
 	c := Full()
 	c.Data.Keys = 20_000
 	c.Rounds = 3
-	c.Round = 150 * time.Millisecond
+	c.Round = 100 * time.Millisecond
 	c.WarmUp = 50 * time.Millisecond
 	c.Limit = 5 * time.Second
 	c.Watch = time.Second
@@ -78,7 +78,7 @@ func (c *Config) check() error {
 // roundsOf returns how many rounds of a workload there are.
 func (c *Config) roundsOf(w *Workload) int {
 	if w.long {
-		return (c.Rounds + 1) / 2
+		return max(c.Rounds/2, 1)
 	}
 	return c.Rounds
 }

@@ -30,16 +30,16 @@ type cell struct {
 func (r *round) open(writers int) (Store, error) { return r.openAt(r.dir, writers) }
 
 func (r *round) openAt(dir string, writers int) (Store, error) {
-	return r.engine.Open(dir, Options{Durable: r.workload.Durable, Writers: max(writers, 1)})
+	return r.engine.Open(dir, Options{Durable: r.workload.Durable, Writers: writers})
 }
 
-// openCopy opens a copy of a fixture, for one that the round changes.
-func (r *round) openCopy(state state, writers int) (Store, error) {
-	from, err := r.fixture(r.ctx, r.engine, state)
+// openCopy opens a copy of a fixture, for a round that changes it.
+func (r *round) openCopy(from state, writers int) (Store, error) {
+	dir, err := r.fixture(r.ctx, r.engine, from)
 	if err != nil {
 		return nil, err
 	}
-	if err := clone(from, r.dir); err != nil {
+	if err := clone(dir, r.dir); err != nil {
 		return nil, err
 	}
 	return r.open(writers)

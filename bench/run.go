@@ -82,8 +82,8 @@ func (r *runner) runRound(ctx context.Context, w *Workload, number int, cells []
 	if err := r.probeDisk(ctx); err != nil {
 		return err
 	}
-	for k := range cells {
-		k = (k + number) % len(cells)
+	for step := range cells {
+		k := (number + step) % len(cells)
 		c, e := &cells[k], r.config.Engines[k]
 		if c.result.Skipped != "" || c.result.Failed != "" {
 			continue

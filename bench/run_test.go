@@ -42,6 +42,9 @@ func TestRun(t *testing.T) {
 			t.Parallel()
 			c := tiny(t)
 			c.Data = spec
+			if spec.Kind != dataset.JSON {
+				c.Rounds = 1
+			}
 			r, err := Run(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)

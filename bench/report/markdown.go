@@ -99,7 +99,11 @@ func orUnknown(s string) string {
 // column. Ratios compare with the first engine.
 func (m *markdown) overview() {
 	m.line("## Overview\n")
-	m.line("Medians of the rounds; in brackets, what the first engine has as a multiple of it.\n")
+	about := "Medians of the rounds, with an arrow to where better is"
+	if len(m.r.Engines) > 1 {
+		about += "; in brackets, what the first engine has as a multiple of it"
+	}
+	m.line("%s.\n", about)
 	names := []string{"workload", "metric"}
 	for _, e := range m.r.Engines {
 		names = append(names, e.Name)
@@ -110,7 +114,7 @@ func (m *markdown) overview() {
 		for _, e := range m.r.Engines {
 			res := m.r.Result(w.Name, e.Name)
 			if p := principal(res); p != nil {
-				cells[1] = p.Name
+				cells[1] = p.Name + " " + p.Better.arrow()
 			}
 			cells = append(cells, m.r.cell(w, res))
 		}

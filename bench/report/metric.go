@@ -24,6 +24,13 @@ const (
 	Lower  Better = "lower"
 )
 
+func (b Better) arrow() string {
+	if b == Higher {
+		return "↑"
+	}
+	return "↓"
+}
+
 // Kind is what a metric measures.
 type Kind struct {
 	Name   string `json:"name"`

@@ -47,7 +47,7 @@ func TestBench(t *testing.T) {
 		t.Error("it made a data directory")
 	}
 	table := f.ok("bench", "--quick", "--keys", "300", "--rounds", "1", "--only", "load/sorted", "--random")
-	if !strings.Contains(table, "| load/sorted/threads=1 | throughput |") {
+	if !strings.Contains(table, "| load/sorted/threads=1 | throughput ↑ |") {
 		t.Errorf("got %s", table)
 	}
 }

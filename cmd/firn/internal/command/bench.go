@@ -29,7 +29,8 @@ the source compares Firn with other stores in one run.`,
   firn bench --keys 1000000 --only '^get/' --scratch /mnt/disk
   firn bench --data pairs.ndjson.zst --json >report.json
   firn bench compare before/report.json after/report.json`,
-		Args: benchArgs,
+		Args:        benchArgs,
+		Annotations: map[string]string{"alone": "it is a command, and not only a group"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			config, err := o.config(cmd)
 			if err != nil {
