@@ -32,7 +32,7 @@ type line struct {
 // newChart returns an empty chart.
 func newChart(title, xLabel string) *chart {
 	c := &chart{Title: title, XLabel: xLabel, Width: 460, Height: 250}
-	c.Left, c.Right, c.Top, c.Bottom = 62, c.Width-14, 26, c.Height-38
+	c.Left, c.Right, c.Top, c.Bottom = 62, c.Width-24, 26, c.Height-38
 	return c
 }
 
