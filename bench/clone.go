@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -27,7 +26,7 @@ func clone(from, to string) error {
 	})
 }
 
-// copyFile leaves a hole where there are only zeros: a file may have room for
+// copyFile copies the data of a file, and leaves its holes: a file may have room for
 // gigabytes.
 func copyFile(from, to string) (err error) {
 	src, err := os.Open(from)
@@ -35,27 +34,31 @@ func copyFile(from, to string) (err error) {
 		return err
 	}
 	defer src.Close()
+	info, err := src.Stat()
+	if err != nil {
+		return err
+	}
 	dst, err := os.Create(to)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, dst.Close()) }()
-	block, zeros := make([]byte, 64<<10), make([]byte, 64<<10)
-	var size int64
-	for {
-		n, err := io.ReadFull(src, block)
-		if n > 0 && !bytes.Equal(block[:n], zeros[:n]) {
-			if _, err := dst.WriteAt(block[:n], size); err != nil {
-				return err
-			}
-		}
-		size += int64(n)
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			break
-		}
-		if err != nil {
+	block := make([]byte, 64<<10)
+	for off := int64(0); ; {
+		if off, err = nextData(src, off); err != nil {
 			return err
 		}
+		n, err := src.ReadAt(block, off)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+		if _, err := dst.WriteAt(block[:n], off); err != nil {
+			return err
+		}
+		off += int64(n)
 	}
-	return errors.Join(dst.Truncate(size), dst.Sync())
+	return errors.Join(dst.Truncate(info.Size()), dst.Sync())
 }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+
+	"github.com/firnkv/firn/bench/machine"
 )
 
 func TestClone(t *testing.T) {
@@ -19,6 +22,14 @@ func TestClone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	const size = 64 << 20
+	room := filepath.Join(from, "room") // a file with room for more
+	if err := os.WriteFile(room, []byte("begin"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(room, size); err != nil {
+		t.Fatal(err)
+	}
 	if err := clone(from, to); err != nil {
 		t.Fatal(err)
 	}
@@ -27,5 +38,11 @@ func TestClone(t *testing.T) {
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%s: %v, %d bytes", name, err, len(got))
 		}
+	}
+	if info, err := os.Stat(filepath.Join(to, "room")); err != nil || info.Size() != size {
+		t.Errorf("%v: %v", err, info)
+	}
+	if used, err := machine.DiskUsage(to); err != nil || runtime.GOOS == "linux" && used > 4<<20 {
+		t.Errorf("%v: the copy takes %d bytes", err, used)
 	}
 }

@@ -15,7 +15,7 @@ type Config struct {
 	Data      dataset.Spec
 
 	// Rounds is how often each workload is run with each engine; one that takes
-	// long is run half as often, rounded down, but at least once. Five are needed for [report.Compare] to call
+	// long is run half as often, rounded down, but at least once. Four are needed for [report.Compare] to call
 	// anything significant.
 	Rounds int
 	// Round is how long a round of operations goes on that are not counted.
@@ -42,10 +42,10 @@ func Full() Config {
 	return Config{
 		Workloads: Workloads(runtime.GOMAXPROCS(0)),
 		Data:      dataset.Spec{Kind: dataset.JSON, Keys: 200_000},
-		Rounds:    5,
+		Rounds:    4,
 		Round:     500 * time.Millisecond,
 		WarmUp:    300 * time.Millisecond,
-		Limit:     30 * time.Second,
+		Limit:     20 * time.Second,
 		Watch:     5 * time.Second,
 	}
 }
@@ -54,12 +54,12 @@ func Full() Config {
 // large differences, and that everything works.
 func Quick() Config {
 	c := Full()
-	c.Data.Keys = 20_000
-	c.Rounds = 3
+	c.Data.Keys = 10_000
+	c.Rounds = 2
 	c.Round = 100 * time.Millisecond
 	c.WarmUp = 50 * time.Millisecond
 	c.Limit = 5 * time.Second
-	c.Watch = time.Second
+	c.Watch = 500 * time.Millisecond
 	return c
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // largeKeys is how many large values a store has.
-const largeKeys = 4
+const largeKeys = 2
 
 // largeValues put and get values that are worth streaming.
 func largeValues() []Workload {

@@ -60,7 +60,7 @@ func TestBenchmarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(self, "-test.run=^$", "-test.bench=.", "-test.benchtime=3x", "-keys=2000").CombinedOutput()
+	out, err := exec.Command(self, "-test.run=^$", "-test.bench=.", "-test.benchtime=1x", "-keys=2000").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -15,7 +15,7 @@ func newBenchCompare(a *app) *cobra.Command {
 		Short: "Say what got faster or slower",
 		Long: `compare reads the JSON of two reports and prints what differs between them, with the
 probability of a difference like that by chance (Mann-Whitney U test over the rounds).
-What is less likely than --alpha and at least --change counts as better or worse; five
+What is less likely than --alpha and at least --change counts as better or worse; four
 rounds in both reports are needed for that. Of some hundred metrics, a few differ by
 chance.
 
