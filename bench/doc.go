@@ -9,7 +9,8 @@
 // from engine to engine, beginning with another one each time, so that all of them
 // suffer alike if the machine is slow for a while. Each round opens a store,
 // warms up, and measures; a store that a round changes is a fresh copy. Values that
-// are read are verified by their length.
+// are read are verified by their length. Small ones are read in place by the engines
+// that can; of large ones every byte is taken in.
 //
 // Nothing waits for background work, with two exceptions: before reads are
 // measured, each engine has brought its store into the state in which it reads

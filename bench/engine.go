@@ -36,6 +36,8 @@ type Store interface {
 	// Get returns the length of the value, after it has been made available
 	// to the caller in whole. It is an error if there is no such key.
 	Get(key string) (int, error)
+	// GetTo writes the value of a key to w, in pieces of any size.
+	GetTo(key string, w io.Writer) error
 	// Missing reports whether there is no such key, in the way that is the
 	// fastest if there is none.
 	Missing(key string) (bool, error)
@@ -57,12 +59,11 @@ type Expirer interface {
 	PutTTL(key string, value []byte, ttl time.Duration) error
 }
 
-// Streamer is a store that does not need the whole of a value in memory.
+// Streamer is a store that does not need the whole of a value in memory, neither for
+// PutStream nor for GetTo.
 type Streamer interface {
 	// PutStream puts what r holds.
 	PutStream(key string, r io.Reader) error
-	// GetStream reads a value to its end, and returns its length.
-	GetStream(key string) (int64, error)
 }
 
 // closing closes a store that was opened for something that came to err.

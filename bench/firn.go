@@ -54,13 +54,13 @@ func (f firn) Get(key string) (int, error) {
 	return len(v), err
 }
 
-func (f firn) GetStream(key string) (n int64, err error) {
+func (f firn) GetTo(key string, w io.Writer) error {
 	r, err := f.s.GetReader(context.Background(), key)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n, err = io.Copy(io.Discard, r)
-	return n, errors.Join(err, r.Close())
+	_, err = io.Copy(w, r)
+	return errors.Join(err, r.Close())
 }
 
 func (f firn) Missing(key string) (bool, error) {

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"errors"
+	"io"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -47,17 +48,29 @@ func (b badgerStore) put(e *badger.Entry) error {
 }
 
 func (b badgerStore) Get(key string) (n int, err error) {
-	err = b.db.View(func(txn *badger.Txn) error {
+	err = b.view(key, func(v []byte) error {
+		n = len(v)
+		return nil
+	})
+	return n, err
+}
+
+func (b badgerStore) GetTo(key string, w io.Writer) error {
+	return b.view(key, func(v []byte) error {
+		_, err := w.Write(v)
+		return err
+	})
+}
+
+// view calls use with the value of a key, in place.
+func (b badgerStore) view(key string, use func(v []byte) error) error {
+	return b.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(asBytes(key))
 		if err != nil {
 			return err
 		}
-		return item.Value(func(v []byte) error {
-			n = len(v)
-			return nil
-		})
+		return item.Value(use)
 	})
-	return n, err
 }
 
 func (b badgerStore) Missing(key string) (missing bool, err error) {

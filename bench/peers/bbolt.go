@@ -3,6 +3,7 @@ package peers
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -63,15 +64,29 @@ func (b *bboltStore) Put(key string, value []byte) error {
 }
 
 func (b *bboltStore) Get(key string) (n int, err error) {
-	err = b.db.View(func(tx *bbolt.Tx) error {
-		v := tx.Bucket(bucket).Get(asBytes(key))
-		if v == nil {
-			return errors.New("there is no such key")
-		}
+	err = b.view(key, func(v []byte) error {
 		n = len(v)
 		return nil
 	})
 	return n, err
+}
+
+func (b *bboltStore) GetTo(key string, w io.Writer) error {
+	return b.view(key, func(v []byte) error {
+		_, err := w.Write(v)
+		return err
+	})
+}
+
+// view calls use with the value of a key, in place.
+func (b *bboltStore) view(key string, use func(v []byte) error) error {
+	return b.db.View(func(tx *bbolt.Tx) error {
+		v := tx.Bucket(bucket).Get(asBytes(key))
+		if v == nil {
+			return errors.New("there is no such key")
+		}
+		return use(v)
+	})
 }
 
 func (b *bboltStore) Missing(key string) (missing bool, err error) {

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"errors"
+	"io"
 
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/filter"
@@ -46,6 +47,15 @@ func (l *levelStore) Put(key string, value []byte) error {
 func (l *levelStore) Get(key string) (int, error) {
 	v, err := l.db.Get(asBytes(key), nil)
 	return len(v), err
+}
+
+func (l *levelStore) GetTo(key string, w io.Writer) error {
+	v, err := l.db.Get(asBytes(key), nil)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(v)
+	return err
 }
 
 func (l *levelStore) Missing(key string) (bool, error) {

@@ -2,6 +2,8 @@ package peers
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -79,6 +81,15 @@ func (p *pebbleStore) Get(key string) (int, error) {
 		return 0, err
 	}
 	return len(v), closer.Close()
+}
+
+func (p *pebbleStore) GetTo(key string, w io.Writer) error {
+	v, closer, err := p.db.Get(asBytes(key))
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(v)
+	return errors.Join(err, closer.Close())
 }
 
 func (p *pebbleStore) Missing(key string) (bool, error) {

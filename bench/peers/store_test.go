@@ -3,6 +3,7 @@ package peers
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -69,11 +70,15 @@ func checkStore(t *testing.T, s bench.Store, key func(i int) string, n int) {
 		if got, err := s.Get(key(i)); err != nil || got != i+1 {
 			t.Fatalf("value of %s: %v, %d bytes, want %d", key(i), err, got, i+1)
 		}
+		var value bytes.Buffer
+		if err := s.GetTo(key(i), &value); err != nil || value.Len() != i+1 {
+			t.Fatalf("value of %s: %v, %d bytes, want %d", key(i), err, value.Len(), i+1)
+		}
 		if missing, err := s.Missing(key(i)); err != nil || missing {
 			t.Fatalf("%s: missing is %t, %v", key(i), missing, err)
 		}
 	}
-	if _, err := s.Get("b:"); err == nil {
+	if _, err := s.Get("b:"); err == nil || s.GetTo("b:", io.Discard) == nil {
 		t.Error("no error from a get of a key that is not there")
 	}
 	if missing, err := s.Missing("b:"); err != nil || !missing {
