@@ -130,10 +130,10 @@ func (d *Data) rank(i int) int { return int(d.ranks()[i&(period-1)]) }
 
 // ranks draws a period of ranks below n.
 func ranks(n int) []uint32 {
-	law, rng := NewZipf(n), rand.New(rand.NewPCG(3, 4))
+	law, rng := newZipfLaw(n), rand.New(rand.NewPCG(3, 4))
 	drawn := make([]uint32, period)
 	for i := range drawn {
-		drawn[i] = uint32(law.Draw(rng))
+		drawn[i] = uint32(law.draw(rng))
 	}
 	return drawn
 }

@@ -121,10 +121,10 @@ func TestBadSpecs(t *testing.T) {
 
 func TestZipf(t *testing.T) {
 	const n, draws = 1000, 200_000
-	z, rng := NewZipf(n), rand.New(rand.NewPCG(1, 1))
+	z, rng := newZipfLaw(n), rand.New(rand.NewPCG(1, 1))
 	counts := make([]int, n)
 	for range draws {
-		counts[z.Draw(rng)]++
+		counts[z.draw(rng)]++
 	}
 	for _, rank := range []int{1, 2, 10, 100} {
 		want := draws * math.Pow(float64(rank), -zipfExponent) / z.sum

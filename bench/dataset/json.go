@@ -11,7 +11,7 @@ import (
 type writer struct {
 	rng   *rand.Rand
 	words []string
-	zipf  *Zipf
+	zipf  *zipfLaw
 }
 
 func newWriter(rng *rand.Rand) *writer {
@@ -20,7 +20,7 @@ func newWriter(rng *rand.Rand) *writer {
 		"an", "ber", "con", "de", "el", "for", "ga", "hi", "in", "jo", "ke", "la", "men", "no", "or", "pre",
 		"qua", "re", "son", "ti", "un", "ver", "wa", "xi", "yo", "za", "st", "tion", "ing", "er", "ly", "ment",
 	}
-	w := &writer{rng: rng, zipf: NewZipf(vocabulary)}
+	w := &writer{rng: rng, zipf: newZipfLaw(vocabulary)}
 	for len(w.words) < vocabulary {
 		word := ""
 		for range 1 + rng.IntN(4) {
@@ -70,7 +70,7 @@ var fields = []func(w *writer, b []byte) []byte{
 	},
 }
 
-func (w *writer) word() string { return w.words[w.zipf.Draw(w.rng)] }
+func (w *writer) word() string { return w.words[w.zipf.draw(w.rng)] }
 
 // text completes an object to size with a text, unless there is no room for one.
 func (w *writer) text(b []byte, size int) []byte {

@@ -5,10 +5,10 @@ import (
 	"math/rand/v2"
 )
 
-// Zipf draws ranks by Zipf's law with the exponent 0.99, which is below what
+// zipfLaw draws ranks by Zipf's law with the exponent 0.99, which is below what
 // rand.Zipf takes. It is the method of Gray et al., "Quickly Generating
 // Billion-Record Synthetic Databases" (SIGMOD 1994), which YCSB uses too.
-type Zipf struct {
+type zipfLaw struct {
 	n               int
 	alpha, eta, sum float64
 	second          float64 // share of the first two ranks, times sum
@@ -16,9 +16,9 @@ type Zipf struct {
 
 const zipfExponent = 0.99
 
-// NewZipf returns a law over n ranks.
-func NewZipf(n int) *Zipf {
-	z := &Zipf{n: n, alpha: 1 / (1 - zipfExponent), second: 1 + math.Pow(0.5, zipfExponent)}
+// newZipfLaw returns a law over n ranks.
+func newZipfLaw(n int) *zipfLaw {
+	z := &zipfLaw{n: n, alpha: 1 / (1 - zipfExponent), second: 1 + math.Pow(0.5, zipfExponent)}
 	for i := 1; i <= n; i++ {
 		z.sum += math.Pow(float64(i), -zipfExponent)
 	}
@@ -26,8 +26,8 @@ func NewZipf(n int) *Zipf {
 	return z
 }
 
-// Draw returns a rank from 0, the most frequent, below n.
-func (z *Zipf) Draw(rng *rand.Rand) int {
+// draw returns a rank from 0, the most frequent, below n.
+func (z *zipfLaw) draw(rng *rand.Rand) int {
 	u := rng.Float64()
 	switch s := u * z.sum; {
 	case s < 1:
