@@ -2,34 +2,52 @@ package peers
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/firnkv/firn/bench"
+	"github.com/firnkv/firn/bench/dataset"
 )
 
-// BenchmarkGet reads pairs that are there, keys that are not, and pairs by
-// Zipf's law.
-func BenchmarkGet(b *testing.B) {
-	stores := map[string]*lazyStore{}
-	for _, e := range Engines {
-		s := &lazyStore{open: func(b *testing.B) string { return settled(b, e) }}
-		stores[e.Name] = s
-		defer s.close(b)
+// data is that of stores with -keys pairs.
+var data = sync.OnceValue(func() *dataset.Data {
+	d, err := dataset.Spec{Kind: dataset.JSON, Keys: *keys}.New()
+	if err != nil {
+		panic(err)
 	}
+	return d
+})
+
+// BenchmarkGet reads pairs that are there, keys that are not, and pairs by
+// Zipf's law, from filled stores that have done their background work.
+func BenchmarkGet(b *testing.B) {
+	stores := map[string]bench.Store{}
+	defer func() {
+		for _, s := range stores {
+			if err := s.Close(); err != nil {
+				b.Error(err)
+			}
+		}
+	}()
 	for _, read := range []struct {
 		name string
-		op   func(s Store, d *Data, i int) error
+		op   func(s bench.Store, d *dataset.Data, i int) error
 	}{
-		{"uniform", getUniform},
-		{"absent", getAbsent},
-		{"zipf", getZipf},
+		{"uniform", bench.GetUniform},
+		{"absent", bench.GetAbsent},
+		{"zipf", bench.GetZipf},
 	} {
 		for _, threads := range threadCounts() {
 			b.Run(fmt.Sprintf("%s/threads=%d", read.name, threads), func(b *testing.B) {
-				eachEngine(b, func(b *testing.B, e Engine) {
-					d, s := data(), stores[e.Name].get(b, e)
-					zipfKeys()
+				eachEngine(b, func(b *testing.B, e bench.Engine) {
+					d := data()
+					d.Zipf(0) // draws all
+					if stores[e.Name] == nil {
+						stores[e.Name] = settled(b, e)
+					}
+					s := stores[e.Name]
 					measure(b, threads, func(i int) error { return read.op(s, d, i) })
 				})
 			})
@@ -45,46 +63,25 @@ func threadCounts() []int {
 	return []int{1}
 }
 
-func getUniform(s Store, d *Data, i int) error {
-	return getPresent(s, d, int(mix(uint64(i))%uint64(d.Keys)))
-}
-
-// getAbsent takes the keys as they come, which is in random order already: so the
-// key itself is at hand, as it is for a caller who just made it.
-func getAbsent(s Store, d *Data, i int) error {
-	key := d.Key(d.Keys + i%d.Keys)
-	missing, err := s.Missing(key)
-	if err == nil && !missing {
-		err = fmt.Errorf("key %q should be missing", key)
-	}
-	return err
-}
-
-func getZipf(s Store, d *Data, i int) error { return getPresent(s, d, zipfKey(i)) }
-
-func getPresent(s Store, d *Data, i int) error {
-	n, err := s.Get(d.Key(i))
+// settled returns a store of all pairs that has done its background work.
+func settled(b *testing.B, e bench.Engine) bench.Store {
+	b.Helper()
+	dir := filepath.Join(scratch, e.Name)
+	s, err := e.Open(dir, bench.Options{Writers: 1})
 	if err != nil {
-		return fmt.Errorf("key %q: %w", d.Key(i), err)
+		b.Fatal(err)
 	}
-	if want := len(d.Value(i)); n != want {
-		return fmt.Errorf("value of key %q has %d bytes, should have %d", d.Key(i), n, want)
+	if err := bench.Fill(b.Context(), s, data(), 1); err != nil {
+		b.Fatal(err)
 	}
-	return nil
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	if s, err = e.Open(dir, bench.Options{Writers: 1}); err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Settle(); err != nil {
+		b.Fatal(err)
+	}
+	return s
 }
-
-const zipfDraws = 1 << 20
-
-// zipfKeys are indexes of keys by Zipf's law. The frequent ones are spread over
-// all, so that they do not stand beside each other in a store.
-var zipfKeys = sync.OnceValue(func() []uint32 {
-	law := NewZipf(*keys)
-	rng := rand.New(rand.NewPCG(3, 4))
-	draws := make([]uint32, zipfDraws)
-	for i := range draws {
-		draws[i] = uint32(mix(uint64(law.Draw(rng))) % uint64(*keys))
-	}
-	return draws
-})
-
-func zipfKey(i int) int { return int(zipfKeys()[i%zipfDraws]) }

@@ -1,27 +1,42 @@
 package peers
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
+	"strings"
 	"testing"
+
+	"github.com/firnkv/firn/bench"
+	"github.com/firnkv/firn/bench/machine"
 )
 
 var (
-	keys       = flag.Int("keys", 1_000_000, "pairs in a store")
-	memoryKeys = flag.Int("memorykeys", 0, "pairs in the stores of BenchmarkMemory; 0: as many as -keys")
+	keys    = flag.Int("keys", 1_000_000, "pairs in the stores of benchmarks")
+	engines = flag.String("engines", "firn,pebble", "`names` of the engines of benchmarks")
 )
 
 // scratch is where stores are that outlive a benchmark.
 var scratch string
 
 func TestMain(m *testing.M) {
-	if childWanted() {
+	if len(os.Args) > 1 && os.Args[1] == childArg {
 		os.Exit(childMain())
 	}
 	flag.Parse()
 	os.Exit(run(m))
+}
+
+// childArg makes this program a child of itself.
+const childArg = "bench-child"
+
+func childMain() int {
+	if err := bench.Child(context.Background(), Engines, os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 func run(m *testing.M) (code int) {
@@ -34,32 +49,15 @@ func run(m *testing.M) (code int) {
 	return m.Run()
 }
 
-// TestBenchmarks runs every benchmark on small stores.
-func TestBenchmarks(t *testing.T) {
-	if flag.Lookup("test.bench").Value.String() != "" {
-		t.Skip("they are about to run")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(self, "-test.run=^$", "-test.bench=.", "-test.benchtime=3x", "-keys=5000").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Logf("%s", out)
-}
-
 // eachEngine runs a benchmark for one engine after the other.
-func eachEngine(b *testing.B, run func(b *testing.B, e Engine)) {
-	for _, e := range Engines {
-		b.Run("engine="+e.Name, func(b *testing.B) { run(b, e) })
+func eachEngine(b *testing.B, run func(b *testing.B, e bench.Engine)) {
+	for name := range strings.SplitSeq(*engines, ",") {
+		for _, e := range Engines {
+			if e.Name == name {
+				b.Run("engine="+e.Name, func(b *testing.B) { run(b, e) })
+			}
+		}
 	}
-}
-
-func reportLatencies(b *testing.B, l *Latencies) {
-	b.ReportMetric(float64(l.Quantile(0.50)), "p50-ns")
-	b.ReportMetric(float64(l.Quantile(0.99)), "p99-ns")
 }
 
 // operations is how many have been measured. Their numbers go on from run to run,
@@ -67,19 +65,21 @@ func reportLatencies(b *testing.B, l *Latencies) {
 var operations int
 
 // measure times b.N operations by so many goroutines.
-func measure(b *testing.B, goroutines int, op func(i int) error) {
+func measure(b *testing.B, threads int, op func(i int) error) {
 	b.Helper()
 	b.ReportAllocs()
+	l := bench.Load{Threads: threads, First: operations, Ops: b.N, Every: bench.SampleEvery}
+	cpu := machine.CPUTime()
 	b.ResetTimer()
-	cpu := CPUTime()
-	latencies, err := Drive(goroutines, b.N, func(i int) error { return op(operations + i) })
-	cpu = CPUTime() - cpu
+	out, err := l.Drive(b.Context(), op)
 	b.StopTimer()
+	cpu = machine.CPUTime() - cpu
 	operations += b.N
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 	b.ReportMetric(float64(cpu)/float64(b.N), "cpu-ns/op")
-	reportLatencies(b, latencies)
+	b.ReportMetric(float64(out.Latencies.Quantile(0.50)), "p50-ns")
+	b.ReportMetric(float64(out.Latencies.Quantile(0.99)), "p99-ns")
 }

@@ -101,6 +101,14 @@ func TestWrongUsage(t *testing.T) {
 		"restore":                            `SRC is missing`,
 		"restor a":                           `did you mean "restore"?`,
 		"help kv kye":                        `did you mean "key"?`,
+		"bench comprae a b":                  `did you mean "compare"?`,
+		"bench --keys 0":                     `--keys is less than 1`,
+		"bench --rounds 0":                   `--rounds is less than 1`,
+		"bench --only (":                     `--only: `,
+		"bench --only xyzzy":                 `no workload has a name that matches "xyzzy"`,
+		"bench --data a --random":            `exclude each other`,
+		"bench compare a":                    `NEW is missing`,
+		"bench compare a b --alpha 2":        `--alpha is between 0 and 1`,
 		"completion bsh":                     `did you mean "bash"?`,
 	} {
 		f.fails(2, []string{want, "--help\" for usage"}, strings.Fields(line)...)

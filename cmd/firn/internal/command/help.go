@@ -3,8 +3,9 @@ package command
 import "github.com/spf13/cobra"
 
 // usageTemplate is that of cobra, without a usage line for calling a group by
-// itself.
-const usageTemplate = `Usage:
+// itself, unless that is annotated as alone.
+const usageTemplate = `Usage:{{if .Annotations.alone}}
+  {{.UseLine}}{{end}}
   {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}
 {{if .HasExample}}
 Examples:

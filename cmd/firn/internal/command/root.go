@@ -30,6 +30,7 @@ else to standard error. Exit status: 0 done, 1 failed or not found, 2 wrong usag
 		newBackup(a),
 		newRestore(a),
 		newSalvage(a),
+		newBench(a),
 		newVersion(a),
 	)
 	root.SetVersionTemplate("firn {{.Version}}\n")

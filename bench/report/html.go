@@ -1,0 +1,67 @@
+package report
+
+import (
+	_ "embed"
+	"html/template"
+	"io"
+)
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Parse(pageText))
+
+// section is a workload on the page.
+type section struct {
+	Workload
+	Conditions string // threads and durability
+	Bars       *barChart
+	Charts     []*chart
+	Remarks    []string // on engines that have no figures
+	Engines    []string // the columns of the table
+	Rows       []tableRow
+}
+
+type tableRow struct {
+	Metric string
+	Cells  []string
+}
+
+// WriteHTML writes the report as a page that needs nothing else, with plots.
+func (r *Report) WriteHTML(w io.Writer) error {
+	var sections []section
+	for _, wl := range r.Workloads {
+		sections = append(sections, r.section(wl))
+	}
+	return page.Execute(w, map[string]any{
+		"Facts":    r.facts(),
+		"Notes":    r.Notes,
+		"Engines":  r.Engines,
+		"Sections": sections,
+		"Started":  r.Started.Format("2006-01-02 15:04 MST"),
+	})
+}
+
+func (r *Report) section(w Workload) section {
+	s := section{Workload: w, Conditions: threads(w.Threads), Bars: r.bars(w)}
+	if w.Durable {
+		s.Conditions += " Durable."
+	}
+	if c := r.latencyChart(w); c != nil {
+		s.Charts = append(s.Charts, c)
+	}
+	s.Charts = append(s.Charts, r.timelines(w)...)
+	results, remarks := r.measured(w)
+	s.Remarks = remarks
+	for _, res := range results {
+		s.Engines = append(s.Engines, res.Engine)
+	}
+	for _, name := range metricNames(results) {
+		row := tableRow{Metric: name}
+		for _, res := range results {
+			row.Cells = append(row.Cells, formatted(res.Metric(name)))
+		}
+		s.Rows = append(s.Rows, row)
+	}
+	return s
+}

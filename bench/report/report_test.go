@@ -1,0 +1,197 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firnkv/firn/bench/dataset"
+	"github.com/firnkv/firn/bench/machine"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+// sample is a report with something of everything.
+func sample() *Report {
+	throughput := func(samples ...float64) Metric { return Metric{Kind{"throughput", PerSecond, Higher}, samples} }
+	return &Report{
+		Version: Version,
+		Started: time.Date(2026, 11, 26, 4, 0, 0, 0, time.UTC),
+		Seconds: 61.7,
+		Machine: machine.Description{
+			CPU: "Some CPU", Cores: 2, Memory: 24 << 30, MemoryLimit: 1 << 30, System: "linux/amd64 6.1", FileSystem: "ext4", Go: "go1.26",
+		},
+		Settings: Settings{
+			Data: dataset.Spec{Kind: dataset.Pairs, File: "films.ndjson", Keys: 1000}, RawBytes: 452_000,
+			Rounds: 3, RoundSeconds: 0.75, WarmUpSeconds: 0.4, LimitSeconds: 60, WatchSeconds: 10,
+		},
+		Engines:   []Engine{{"firn", "v1.0.0", "The defaults."}, {"other", "v2.0.0", "As <recommended> & stated."}},
+		DiskSyncs: Metric{Kind{"disk syncs", PerSecond, Higher}, []float64{21000, 22000, 20000}},
+		Workloads: []Workload{
+			{"put/durable/writers=16", "Put pairs.", 16, true},
+			{"churn/uniform", "Overwrite pairs.", 2, false},
+			{"expire", "Put pairs that expire.", 1, false},
+			{"memory", "Open a store.", 1, false},
+		},
+		Results: []Result{
+			{Workload: "put/durable/writers=16", Engine: "firn",
+				Metrics: []Metric{throughput(9000, 10_000, 11_000), {Kind{"p50", Seconds, Lower}, []float64{1.2e-6, 450e-9, 2.5e-3}}},
+				Latency: []Percentile{{0, 1e-6}, {0.5, 2e-6}, {0.9, 5e-6}, {0.99, 50e-6}, {0.999, 3e-3}, {1, 0.02}}},
+			{Workload: "put/durable/writers=16", Engine: "other",
+				Metrics: []Metric{throughput(4000, 5000, 4500), {Kind{"cpu", Seconds, Lower}, []float64{1e-5, 1e-5, 1e-5}}},
+				Latency: []Percentile{{0, 2e-6}, {0.5, 9e-6}, {0.9, 4e-5}, {1, 0.03}}},
+			{Workload: "churn/uniform", Engine: "firn", Metrics: []Metric{throughput(250_000), {Kind{"peak/packed", Ratio, Lower}, []float64{1.75}}},
+				Timeline: []Moment{{0, 0, 4096}, {0.5, 100_000, 50_000_000}, {1, 250_000, 70_000_000}, {2, 250_000, 40_000_000}}},
+			{Workload: "churn/uniform", Engine: "other", Metrics: []Metric{}, Failed: "disk full\nand more"},
+			{Workload: "expire", Engine: "firn", Metrics: []Metric{throughput(1)}},
+			{Workload: "expire", Engine: "other", Metrics: []Metric{}, Skipped: "pairs cannot expire"},
+			{Workload: "memory", Engine: "firn", Metrics: []Metric{}, Skipped: "unknown here"},
+			{Workload: "memory", Engine: "other", Metrics: []Metric{}, Skipped: "unknown here"},
+		},
+		Notes: []string{"The data fits into memory."},
+	}
+}
+
+func TestGolden(t *testing.T) {
+	for name, write := range map[string]func(r *Report, w io.Writer) error{
+		"report.json": (*Report).WriteJSON,
+		"report.md":   (*Report).WriteMarkdown,
+		"report.html": (*Report).WriteHTML,
+	} {
+		var got bytes.Buffer
+		if err := write(sample(), &got); err != nil {
+			t.Fatal(err)
+		}
+		golden := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != strings.ReplaceAll(string(want), "\r\n", "\n") {
+			t.Errorf("%s differs from testdata (-update rewrites it):\n%s", name, got.String())
+		}
+	}
+}
+
+// The page is well-formed, and fetches nothing.
+func TestPage(t *testing.T) {
+	var page bytes.Buffer
+	if err := sample().WriteHTML(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, outside := range []string{"http:", "https:", "src=", "url(", "@import", "<script", "<link", "ZgotmplZ", "NaN", "Inf"} {
+		if strings.Contains(page.String(), outside) {
+			t.Errorf("there is %q in the page", outside)
+		}
+	}
+	plots := 0
+	for d := xml.NewDecoder(&page); ; {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e, ok := token.(xml.StartElement); ok && e.Name.Local == "polyline" {
+			plots++
+		}
+	}
+	if plots != 4 { // two latencies, and two timelines of the one engine that did not fail
+		t.Errorf("%d lines are plotted", plots)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	want := sample()
+	if err := want.WriteFiles(dir); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadFile(filepath.Join(dir, "report.json"))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v: got %+v", err, got)
+	}
+	for _, name := range []string{"report.md", "report.html"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReadWrong(t *testing.T) {
+	for content, want := range map[string]string{
+		"":                               "not a report",
+		`{"version":2}`:                  "version 2",
+		`{}`:                             "version 0",
+		`{"version":1,"seconds":"long"}`: "not a report",
+	} {
+		path := filepath.Join(t.TempDir(), "report.json")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: got %v, want %q", content, err, want)
+		}
+	}
+}
+
+func TestFormat(t *testing.T) {
+	for _, c := range []struct {
+		unit Unit
+		x    float64
+		want string
+	}{
+		{PerSecond, 0, "0/s"}, {PerSecond, 999, "999/s"}, {PerSecond, 1234, "1.23k/s"}, {PerSecond, 12_345_678, "12.3M/s"},
+		{PerSecond, 999_960, "1.00M/s"}, {BytesPerSecond, 2.5e8, "250 MB/s"}, {Bytes, 12, "12 B"}, {Bytes, 1.5e9, "1.50 GB"},
+		{Seconds, 0, "0 s"}, {Seconds, 5e-9, "5 ns"}, {Seconds, 1.5e-7, "150 ns"}, {Seconds, 4.56e-6, "4.56 µs"},
+		{Seconds, 0.0123, "12.3 ms"}, {Seconds, 90, "90 s"}, {Ratio, 1.3, "1.30"}, {Ratio, 2, "2"}, {BytesPerKey, 24.25, "24.2 B/key"},
+	} {
+		if got := c.unit.Format(c.x); got != c.want {
+			t.Errorf("%v in %s is %q, want %q", c.x, c.unit, got, c.want)
+		}
+	}
+}
+
+func TestMetric(t *testing.T) {
+	for _, c := range []struct {
+		samples                 []float64
+		median, least, greatest float64
+	}{
+		{nil, 0, 0, 0}, {[]float64{3}, 3, 3, 3}, {[]float64{9, 1, 4}, 4, 1, 9}, {[]float64{4, 1, 9, 2}, 3, 1, 9},
+	} {
+		m := Metric{Samples: c.samples}
+		least, greatest := m.Range()
+		if m.Median() != c.median || least != c.least || greatest != c.greatest {
+			t.Errorf("%v: %v, %v to %v", c.samples, m.Median(), least, greatest)
+		}
+	}
+}
+
+func TestScales(t *testing.T) {
+	for greatest, want := range map[float64]int{0: 6, 1: 6, 7: 8, 25: 6, 39: 8, 1.2e6: 7} {
+		_, ticks := linear(greatest)
+		if len(ticks) != want {
+			t.Errorf("up to %v: %v", greatest, ticks)
+		}
+	}
+	s, ticks := decades(3e-7, 2e-3)
+	if len(ticks) != 6 || s.share(1e-7) != 0 || s.share(0) != 0 {
+		t.Errorf("got %+v, %v", s, ticks)
+	}
+	if _, ticks := decades(1, 1); len(ticks) != 2 {
+		t.Errorf("got %v", ticks)
+	}
+}

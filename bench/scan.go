@@ -1,0 +1,65 @@
+package bench
+
+import "fmt"
+
+const pageKeys = 1000
+
+// scans list keys of a settled store.
+func scans() []Workload {
+	return []Workload{{
+		Name:    fmt.Sprintf("scan/prefix/page=%d", pageKeys),
+		About:   fmt.Sprintf("List the keys with a prefix, in pages of at most %d. An operation is a page.", pageKeys),
+		Threads: 1,
+		run:     scan,
+	}}
+}
+
+func scan(r *round) error {
+	dir, err := r.fixture(r.ctx, r.engine, settled)
+	if err != nil {
+		return err
+	}
+	s, err := r.openAt(dir, 1)
+	if err != nil {
+		return err
+	}
+	pages := &pager{store: s, prefixes: r.data.Prefixes()}
+	listed := 0
+	out, err := r.measure(1, func(int) error {
+		n, err := pages.next()
+		listed += n
+		return err
+	})
+	if err == nil {
+		// Warming up has listed keys too, but at the same number of them a page.
+		perPage := float64(listed) / float64(pages.read)
+		r.add(keysRead, perPage*float64(out.Ops)/out.Elapsed.Seconds())
+	}
+	return closing(s, err)
+}
+
+// pager reads page after page, prefix after prefix.
+type pager struct {
+	store    Store
+	prefixes []string
+	prefix   int
+	cursor   string
+	read     int
+}
+
+// next returns the number of keys on the next page.
+func (p *pager) next() (int, error) {
+	prefix := p.prefixes[p.prefix%len(p.prefixes)]
+	n, cursor, err := p.store.List(prefix, p.cursor, pageKeys)
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, fmt.Errorf("no keys with prefix %q behind %q", prefix, p.cursor)
+	}
+	p.read++
+	if p.cursor = cursor; cursor == "" {
+		p.prefix++
+	}
+	return n, nil
+}
