@@ -3,10 +3,12 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/firnkv/firn/engine/internal/vfs"
+	"github.com/firnkv/firn/segment"
 )
 
 // lastEdit returns the place of the last edit of a manifest.
@@ -68,4 +70,28 @@ func TestOpenWithoutLastAdd(t *testing.T) {
 		}
 		wantSameFiles(t, files(t, mem, memDir), before, "Open changed the store")
 	})
+}
+
+// A crash while a log segment is made may leave its header and, in the space that was
+// set aside for it, what was on the disk before. Nothing was ever written there.
+func TestOpenAfterCrashInNewLog(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(3, 3)))
+	sc.must(t, sc.step(sc.put("key", 100)))
+	n := sc.h.len()
+	sc.s.state.Lock()
+	m := sc.s.manifest
+	info := &segmentInfo{id: m.state.nextID, kind: segment.Log, salt: 5}
+	sc.must(t, m.commit(edit(nil).next(info.id+1)))
+	header := m.state.header(info).Append(nil)
+	sc.s.state.Unlock()
+	disk := mem.Kill()
+	writeFile(t, disk, segmentName(info.id), append(header, incompressible(sc.rng, 5000)...), 0)
+	after, err := recovered(disk, &crashPoint{least: n, most: n}, SyncAlways, sc.h.clone(), sc.rng)
+	sc.must(t, err)
+	sc.must(t, after.close())
+	if _, err := disk.Stat(memDir + "/" + segmentName(info.id)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the segment is still there: %v", err)
+	}
+	sc.must(t, sc.close())
 }

@@ -332,7 +332,18 @@ func (m *manifest) checkUnlisted(id uint64, backup bool) error {
 	if h.StoreID != m.state.storeID || h.ID != id || h.Kind == segment.Packed || !m.torn && (h.Kind != segment.Log || backup) {
 		return nil
 	}
-	frames, err := hasBytes(&seg{id: id, file: file}, segment.HeaderSize, min(size, segment.MaxSize))
+	size = min(size, segment.MaxSize)
+	var frames bool
+	if m.torn {
+		frames, err = hasBytes(&seg{id: id, file: file}, segment.HeaderSize, size)
+	} else {
+		// The space of a file that was never synced may hold what was there before.
+		scan := reader.Scan(segment.HeaderSize, size)
+		frames = scan.Next() || scan.Search(segment.HeaderSize)
+		if err = scan.Err(); errors.Is(err, ErrCorrupt) {
+			err = nil
+		}
+	}
 	if err == nil && frames {
 		err = manifestCorrupt(m.off, fmt.Sprintf("no valid edit, but %s has frames", segmentName(id)))
 	}
