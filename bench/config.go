@@ -15,8 +15,8 @@ type Config struct {
 	Data      dataset.Spec
 
 	// Rounds is how often each workload is run with each engine; one that takes
-	// long is run half as often, rounded down, but at least once. Four are needed for [report.Compare] to call
-	// anything significant.
+	// long is run half as often, rounded down, but at least once. Four are needed
+	// for [report.Compare] to call anything significant.
 	Rounds int
 	// Round is how long a round of operations goes on that are not counted.
 	Round time.Duration

@@ -72,8 +72,8 @@ type SalvageOptions struct {
 // reported as lost: an older version would be wrong. That goes also for a large value
 // that was not on disk yet when the power failed, with [SyncEvery] or [SyncNever],
 // where [Open] goes back to the version before. A batch that was damaged may be there
-// in part. Without the manifest, pairs that were deleted may be back, if
-// the files were just being compacted, and the report says so by Unknown.
+// in part. Without the manifest, pairs that were deleted may be back, if the files
+// were just being compacted, and the report says so by Unknown.
 //
 // All keys of the store are kept in memory, at some 150 bytes each beside the key.
 // An error means that the copy could not be made, and that dest is of no use;
@@ -172,7 +172,16 @@ func (sv *salvager) recorded(second int64) {
 	}
 }
 
+// checkDest refuses what is not empty, or inside of the damaged store.
 func (sv *salvager) checkDest(dest string) error {
+	from, fromErr := filepath.Abs(sv.dir)
+	to, toErr := filepath.Abs(dest)
+	if err := errors.Join(fromErr, toErr); err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(from, to); err == nil && rel != "." && filepath.IsLocal(rel) {
+		return fmt.Errorf("%s is inside of the damaged store", dest)
+	}
 	names, err := sv.fs.List(dest)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
 		return nil
@@ -286,6 +295,10 @@ func (sv *salvager) open(name string, want *segment.Header) (*salvageSegment, er
 	file, err := sv.fs.Open(filepath.Join(sv.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		sv.damaged(name, 0, 0, "there is no such file")
+		return nil, nil
+	}
+	if errors.Is(err, ErrNotRegular) {
+		sv.damaged(name, 0, 0, ErrNotRegular.Error())
 		return nil, nil
 	}
 	if err != nil {

@@ -482,6 +482,13 @@ func TestSalvageRefuses(t *testing.T) {
 	if _, err := Salvage(ctx, a.path, a.path, nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("to itself: %v", err)
 	}
+	inside := filepath.Join(a.path, "deep", "inside")
+	if _, err := Salvage(ctx, a.path, inside, nil); err == nil {
+		t.Error("inside of itself")
+	}
+	if _, err := os.Stat(filepath.Dir(inside)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("inside of itself, something was made: %v", err)
+	}
 	if _, err := Salvage(ctx, t.TempDir(), dest, nil); !errors.Is(err, ErrNotStore) {
 		t.Errorf("an empty directory: %v", err)
 	}
@@ -493,6 +500,28 @@ func TestSalvageRefuses(t *testing.T) {
 	dest = filepath.Join(t.TempDir(), "new")
 	if report, err := Salvage(ctx, a.path, dest, nil); err != nil || report.Pairs != 1 {
 		t.Errorf("%+v %v", report, err)
+	}
+}
+
+// What is in the place of a segment but is no file is reported, and the others are
+// read.
+func TestSalvageNotAFile(t *testing.T) {
+	ctx := context.Background()
+	a := openAPI(t, Options{})
+	a.put("key", "value", nil)
+	a.close()
+	if err := os.Mkdir(filepath.Join(a.path, segmentName(9)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(a.path, manifestName)); err != nil {
+		t.Fatal(err)
+	}
+	report, err := Salvage(ctx, a.path, filepath.Join(t.TempDir(), "new"), nil)
+	if err != nil || report.Pairs != 1 || !report.Unknown {
+		t.Fatalf("%+v %v", report, err)
+	}
+	if !slices.ContainsFunc(report.Damage, func(d DamagedRange) bool { return d.File == segmentName(9) }) {
+		t.Errorf("not reported: %+v", report.Damage)
 	}
 }
 
