@@ -5,9 +5,10 @@ type Form uint8
 
 // The forms of segments. A log segment is in the order of writing, with frames
 // of many records; it was cheap to write and is slow to read at random. A young
-// segment is packed: sorted by key, with frames of several records, as cheap to
-// write and smaller. A settled one is packed with one record a frame and a
-// dictionary: dear to write, and fast to read at random. A value segment holds
+// segment is packed: sorted by key, with frames of several records and a
+// dictionary that it takes over where one is at hand, not much dearer to write and
+// smaller. A settled one is packed with one record a frame and a dictionary
+// trained for it: dear to write, and fast to read at random. A value segment holds
 // large values.
 const (
 	Log Form = iota

@@ -108,19 +108,19 @@ func full() func(simulate.View) simulate.Load {
 }
 
 // simulations are the scenarios, with bounds on the write amplification, that of
-// the log included, and on the number of segments. Measured over a year were 2.38
-// and 70, 2.09 and 75, 2.31 and 64, 1.90 and 311, 2.31 and 159, 4.51 and 63.
+// the log included, and on the number of segments. Measured over a year were 2.30
+// and 153, 2.03 and 153, 2.31 and 153, 1.92 and 343, 2.02 and 170, 4.32 and 164.
 var simulations = []struct {
 	simulate.Scenario
 	write    float64
 	segments int
 }{
-	{simulate.Scenario{Name: "uniform", Traffic: uniform}, 2.6, 100},
-	{simulate.Scenario{Name: "zipf", Traffic: zipf}, 2.3, 100},
-	{simulate.Scenario{Name: "bursty", Traffic: bursty}, 2.5, 100},
+	{simulate.Scenario{Name: "uniform", Traffic: uniform}, 2.6, 200},
+	{simulate.Scenario{Name: "zipf", Traffic: zipf}, 2.3, 200},
+	{simulate.Scenario{Name: "bursty", Traffic: bursty}, 2.5, 200},
 	{simulate.Scenario{Name: "sessions", Traffic: sessions}, 2.1, 450},
-	{simulate.Scenario{Name: "retention", Traffic: retention}, 2.6, 250},
-	{simulate.Scenario{Name: "full", Traffic: full(), Capacity: 2 * gib}, 5, 100},
+	{simulate.Scenario{Name: "retention", Traffic: retention}, 2.3, 250},
+	{simulate.Scenario{Name: "full", Traffic: full(), Capacity: 2 * gib}, 5, 200},
 }
 
 // TestSimulation runs stores over a year of traffic, with -short over 60 days.

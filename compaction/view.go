@@ -14,11 +14,12 @@ const (
 )
 
 // Unit returns how many bytes a log segment should have when the log rolls, and
-// a segment that a rewrite writes: a sixteenth of the store, which is total
-// bytes on disk, so that the segment that takes writes and the outputs of a job
-// are small beside the store; at least 4 MiB and at most 64 MiB.
+// a segment that a rewrite writes: a 48th of the store, which is total bytes on
+// disk, so that the segment that takes writes and the outputs of a job are small
+// beside the store; at least 4 MiB and at most 64 MiB. With a sixteenth, a store of
+// 230 MB takes a tenth more at the same rate of overwrites.
 func Unit(total int64) int64 {
-	return min(max(total/16, minUnit), maxUnit)
+	return min(max(total/48, minUnit), maxUnit)
 }
 
 // margin returns how many bytes jobs leave free on disk, other than those that

@@ -62,6 +62,9 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 	if full {
 		opts.MaxBytes = maxPacked
 	}
+	if opts.Form == compaction.Young {
+		opts.Dictionary = s.newestDictionary()
+	}
 	// Puts that are accepted before they are written leave the room.
 	room := j.live()
 	s.committer.promise(room)
@@ -81,6 +84,22 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 		return j.report, err
 	}
 	return j.report, nil
+}
+
+// newestDictionary returns that of the newest packed segment which has one, nil if
+// none has.
+func (s *Store) newestDictionary() []byte {
+	for _, sg := range slices.Backward(s.segs.all()) {
+		if sg.kind != segment.Packed || !sg.acquire() {
+			continue
+		}
+		d, err := sg.reader.Dictionary()
+		sg.release()
+		if err == nil && d != nil {
+			return d
+		}
+	}
+	return nil
 }
 
 // compactJob is a job under way. It is the host of the rewrite.
@@ -279,6 +298,7 @@ func (j *compactJob) commit() error {
 	if s.compactor.halting.Load() {
 		return errHalted
 	}
+	j.c.pace.moving = true
 	if err := j.replace(added); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ type pace struct {
 	checked time.Time
 	ops     int64 // of the foreground, when last looked at
 	busy    bool
+	moving  bool // what is live counts in two places, or not yet in any
 }
 
 const (
@@ -73,7 +74,7 @@ func (c *compactor) look() error {
 	}
 	p.busy = p.ops >= 0 && ops != p.ops
 	p.ops = ops
-	if !s.opts.ManualCompaction && !p.full {
+	if !s.opts.ManualCompaction && !p.full && !p.moving {
 		s.throttle.set(compaction.Pressure(c.state()))
 	}
 	c.mu.Lock()

@@ -55,7 +55,7 @@ func TestCompressRoundTrip(t *testing.T) {
 	}
 	off := w.Offset()
 	all := bytes.Join(records, nil)
-	for _, level := range []segment.Level{segment.Fast, segment.Better} {
+	for _, level := range []segment.Level{segment.Fastest, segment.Fast, segment.Better} {
 		for name, dictionary := range map[string][]byte{"plain": nil, "dictionary": testDictionary()} {
 			comp := compressor(t, level, dictionary)
 			var stored, buf []byte

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/dict"
 	"github.com/klauspost/compress/zstd"
@@ -53,16 +54,25 @@ type PackedOptions struct {
 }
 
 // PackedWriter writes a packed segment: records in the order of their keys. It is
-// not safe for concurrent use.
+// not safe for concurrent use. With several workers, some may still be at work for
+// a moment when it is given up.
 type PackedWriter struct {
 	w       *FrameWriter
 	footer  *FooterWriter
 	totals  Totals
 	opts    PackedOptions
 	pending []*packedFrame // to be compressed and written, the last being filled
+	batch   batch          // those before it, being compressed
 	free    []*packedFrame
 	buf     []byte
-	bytes   int64 // estimate of what pending takes in the file
+	bytes   int64 // estimate of what pending and batch take in the file
+}
+
+// batch is frames that several goroutines compress while others are filled.
+type batch struct {
+	frames  []*packedFrame
+	next    atomic.Int64 // the first that nobody has taken
+	helpers sync.WaitGroup
 }
 
 // packedFrame is a frame and what the footer is going to say about it.
@@ -73,6 +83,7 @@ type packedFrame struct {
 	buf     []byte // that stored may be part of
 	entries []Entry
 	keys    []byte // keys and metadata of entries
+	bytes   int64  // of records, or stored
 }
 
 // packedBatch is how many frames are compressed at a time for each worker.
@@ -126,7 +137,7 @@ func (pw *PackedWriter) AddEncoded(e *Entry, record []byte) error {
 		return err
 	}
 	f.raw = append(f.raw, record...)
-	pw.bytes += int64(len(record))
+	pw.count(f, len(record))
 	return pw.addEntry(f, e)
 }
 
@@ -144,7 +155,7 @@ func (pw *PackedWriter) AddStored(e *Entry, f Frame, stored []byte) error {
 	p.frame = f
 	p.buf = append(p.buf[:0], stored...)
 	p.stored = p.buf
-	pw.bytes += int64(len(stored))
+	pw.count(p, len(stored))
 	return pw.addEntry(p, e)
 }
 
@@ -172,6 +183,11 @@ func (pw *PackedWriter) newFrame() *packedFrame {
 	return f
 }
 
+func (pw *PackedWriter) count(f *packedFrame, n int) {
+	f.bytes += int64(n)
+	pw.bytes += int64(n)
+}
+
 func (pw *PackedWriter) addEntry(f *packedFrame, e *Entry) error {
 	if e.Seq < pw.totals.MinSeq {
 		return fmt.Errorf("packed segment: sequence number %d is below %d", e.Seq, pw.totals.MinSeq)
@@ -193,15 +209,30 @@ func (pw *PackedWriter) compressIf(full bool) error {
 	return pw.flush()
 }
 
-// flush compresses what is pending and appends it.
+// flush has what is pending compressed, by others if there are any: while they are
+// at it, the next batch is gathered.
 func (pw *PackedWriter) flush() error {
-	var group sync.WaitGroup
-	for i := 1; i < pw.opts.Workers; i++ {
-		group.Go(func() { pw.compress(i, runtime.Gosched) })
+	if err := pw.finishBatch(); err != nil {
+		return err
 	}
-	pw.compress(0, pw.yield)
-	group.Wait()
-	for _, f := range pw.pending {
+	b := &pw.batch
+	b.frames, pw.pending = pw.pending, b.frames[:0]
+	b.next.Store(0)
+	if pw.opts.Workers == 1 {
+		return pw.finishBatch()
+	}
+	for range pw.opts.Workers - 1 {
+		b.helpers.Go(func() { pw.compress(b, runtime.Gosched) })
+	}
+	return nil
+}
+
+// finishBatch helps to compress the batch, and appends it.
+func (pw *PackedWriter) finishBatch() error {
+	b := &pw.batch
+	pw.compress(b, pw.yield)
+	b.helpers.Wait()
+	for _, f := range b.frames {
 		c, err := pw.w.append(f.frame, f.stored)
 		if err != nil {
 			return err
@@ -215,9 +246,10 @@ func (pw *PackedWriter) flush() error {
 			pw.totals.Count(e)
 		}
 		pw.totals.DataEnd = c.End()
+		pw.bytes -= f.bytes
 	}
-	pw.free = append(pw.free, pw.pending...)
-	pw.pending, pw.bytes = pw.pending[:0], 0
+	pw.free = append(pw.free, b.frames...)
+	b.frames = b.frames[:0]
 	return nil
 }
 
@@ -227,11 +259,14 @@ func (pw *PackedWriter) yield() {
 	}
 }
 
-// compress compresses every frame whose turn it is for a worker.
-func (pw *PackedWriter) compress(worker int, yield func()) {
-	for i := worker; i < len(pw.pending); i += pw.opts.Workers {
-		f := pw.pending[i]
-		if f.stored == nil {
+// compress compresses frames of the batch that nobody else has taken.
+func (pw *PackedWriter) compress(b *batch, yield func()) {
+	for {
+		i := int(b.next.Add(1)) - 1
+		if i >= len(b.frames) {
+			return
+		}
+		if f := b.frames[i]; f.stored == nil {
 			f.frame = Frame{Type: FrameRecords, Raw: len(f.raw)}
 			f.stored, f.buf, f.frame.Codec = pw.w.comp.Compress(f.buf, f.raw)
 		}
@@ -248,6 +283,9 @@ func (pw *PackedWriter) Size() int64 { return pw.w.Offset() + pw.bytes }
 // the records came from.
 func (pw *PackedWriter) Finish(maxTime int64) (int64, error) {
 	if err := pw.flush(); err != nil {
+		return 0, err
+	}
+	if err := pw.finishBatch(); err != nil {
 		return 0, err
 	}
 	pw.totals.MaxTime = maxTime
