@@ -121,6 +121,47 @@ func TestFailure(t *testing.T) {
 	}
 }
 
+// forgetful is a store that loses metadata.
+type forgetful struct{ firn }
+
+func (f forgetful) ListMetadata(prefix, cursor string, limit int) (n, metadata int, next string, err error) {
+	n, metadata, next, err = f.firn.ListMetadata(prefix, cursor, limit)
+	return n, metadata - 1, next, err
+}
+
+// A listing without some of the metadata fails, and an engine that has none is
+// passed over.
+func TestMetadata(t *testing.T) {
+	c := tiny(t)
+	wrapped := func(name string, wrap func(f firn) Store) Engine {
+		e := Firn
+		e.Name = name
+		e.Open = func(dir string, o Options) (Store, error) {
+			s, err := Firn.Open(dir, o)
+			return wrap(s.(firn)), err
+		}
+		return e
+	}
+	c.Engines = append(c.Engines,
+		wrapped("forgetful", func(f firn) Store { return forgetful{f} }),
+		wrapped("plain", func(f firn) Store { return struct{ Store }{f} }))
+	c.Workloads, _ = Select(c.Workloads, "^list/metadata")
+	r, err := Run(t.Context(), c)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	name := c.Workloads[0].Name
+	if res := r.Result(name, "firn"); res.Failed != "" || res.Metric("keys") == nil {
+		t.Errorf("got %+v", res)
+	}
+	if res := r.Result(name, "forgetful"); !strings.Contains(res.Failed, "bytes of metadata, should have") {
+		t.Errorf("got %+v", res)
+	}
+	if res := r.Result(name, "plain"); res.Skipped != "keys have no metadata" {
+		t.Errorf("got %+v", res)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	c := tiny(t)
 	ctx, cancel := context.WithCancel(t.Context())
