@@ -50,6 +50,7 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkReport(t, &c, r)
+			checkGoals(t, r)
 			if left, err := os.ReadDir(c.Dir); err != nil || len(left) > 0 {
 				t.Errorf("%v: left %v", err, left)
 			}
@@ -86,6 +87,19 @@ func checkReport(t *testing.T, c *Config, r *report.Report) {
 		}
 		if wantTimeline := strings.HasPrefix(w.Name, "churn") || strings.HasPrefix(w.Name, "expire"); wantTimeline != (len(res.Timeline) > 0) {
 			t.Errorf("%s has a timeline of %d moments", res.Workload, len(res.Timeline))
+		}
+	}
+}
+
+// All goals are about workloads and metrics that there are, but for those that are
+// compared with engines of another module.
+func checkGoals(t *testing.T, r *report.Report) {
+	t.Helper()
+	for _, g := range r.Goals() {
+		compared := strings.ContainsAny(g.Asked, "×") && !strings.Contains(g.Asked, "disk syncs") && !strings.Contains(g.Asked, "zstd")
+		unknown := g.Workload == "memory" && machine.ResidentBytes() == 0
+		if (g.Attained == report.NotMeasured) != (compared || unknown) {
+			t.Errorf("got %+v", g)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/firnkv/firn/bench"
 	"github.com/firnkv/firn/bench/dataset"
 	"github.com/firnkv/firn/bench/machine"
+	"github.com/firnkv/firn/bench/report"
 )
 
 // TestWorkloads runs every workload on every engine, tiny.
@@ -45,6 +46,11 @@ func TestWorkloads(t *testing.T) {
 			res.Workload == "memory" && machine.ResidentBytes() == 0
 		if (res.Skipped != "") != wantSkipped || (len(res.Metrics) == 0) != wantSkipped {
 			t.Errorf("%s with %s: %q, %d metrics", res.Workload, res.Engine, res.Skipped, len(res.Metrics))
+		}
+	}
+	for _, g := range r.Goals() {
+		if g.Attained == report.NotMeasured && machine.ResidentBytes() != 0 {
+			t.Errorf("got %+v", g)
 		}
 	}
 	for _, e := range r.Engines {

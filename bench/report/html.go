@@ -33,9 +33,12 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	for _, wl := range r.Workloads {
 		sections = append(sections, r.section(wl))
 	}
+	goals := r.Goals()
 	return page.Execute(w, map[string]any{
 		"Facts":    r.facts(),
 		"Notes":    r.Notes,
+		"Goals":    goals,
+		"About":    r.goalsAbout(goals),
 		"Engines":  r.Engines,
 		"Sections": sections,
 		"Started":  r.Started.Format("2006-01-02 15:04 MST"),

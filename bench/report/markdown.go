@@ -9,10 +9,11 @@ import (
 )
 
 // WriteMarkdown writes the report as Markdown: what was measured on and how, a
-// table of what matters most, and one of everything else.
+// table of the goals, one of what matters most, and one of everything else.
 func (r *Report) WriteMarkdown(w io.Writer) error {
 	m := &markdown{r: r}
 	m.header()
+	m.goals()
 	m.overview()
 	m.details()
 	_, err := m.out.WriteTo(w)
@@ -78,10 +79,16 @@ func (r *Report) facts() []fact {
 		{"Run", fmt.Sprintf("%s, %v", r.Started.Format(time.RFC3339), time.Duration(r.Seconds*float64(time.Second)).Round(time.Second))},
 		{"Machine", fmt.Sprintf("%s, %d cores, %s, %s, %s", orUnknown(mc.CPU), mc.Cores, memory, mc.System, mc.Go)},
 		{"Disk", fmt.Sprintf("%s, %s writes of 4 KiB, each synced, by one thread", orUnknown(mc.FileSystem), r.DiskSyncs.String())},
+	}
+	if len(r.ZstdEncode.Samples)+len(r.ZstdDecode.Samples) > 0 {
+		facts = append(facts, fact{"zstd", fmt.Sprintf("%s compressed and %s decompressed, at the fastest level in chunks of 128 KiB, by one thread",
+			r.ZstdEncode.String(), r.ZstdDecode.String())})
+	}
+	facts = append(facts, []fact{
 		{"Data", data},
 		{"Rounds", fmt.Sprintf("%d, interleaved; %s each after %s of warming up; counted operations end after %s at the latest; disk use is watched for %s after the last put",
 			s.Rounds, Seconds.Format(s.RoundSeconds), Seconds.Format(s.WarmUpSeconds), Seconds.Format(s.LimitSeconds), Seconds.Format(s.WatchSeconds))},
-	}
+	}...)
 	for _, e := range r.Engines {
 		facts = append(facts, fact{e.Name + " " + e.Version, e.Configuration})
 	}
@@ -93,6 +100,21 @@ func orUnknown(s string) string {
 		return "unknown"
 	}
 	return s
+}
+
+// goals is a table of the goals and whether they are met, if there are any.
+func (m *markdown) goals() {
+	all := m.r.Goals()
+	if all == nil {
+		return
+	}
+	m.line("## Goals\n")
+	m.line("%s\n", m.r.goalsAbout(all))
+	m.head(4, "workload", "goal", "measured", "")
+	for _, g := range all {
+		m.row(g.Workload, g.Asked, g.Measured, string(g.Attained))
+	}
+	m.line("")
 }
 
 // overview is a table of the first metric of each workload, with an engine in each

@@ -32,8 +32,9 @@ func sample() *Report {
 			Data: dataset.Spec{Kind: dataset.Pairs, File: "films.ndjson", Keys: 1000}, RawBytes: 452_000,
 			Rounds: 3, RoundSeconds: 0.75, WarmUpSeconds: 0.4, LimitSeconds: 60, WatchSeconds: 10,
 		},
-		Engines:   []Engine{{"firn", "v1.0.0", "The defaults."}, {"other", "v2.0.0", "As <recommended> & stated."}},
-		DiskSyncs: Metric{Kind{"disk syncs", PerSecond, Higher}, []float64{21000, 22000, 20000}},
+		Engines:    []Engine{{"firn", "v1.0.0", "The defaults."}, {"other", "v2.0.0", "As <recommended> & stated."}},
+		DiskSyncs:  Metric{Kind{"disk syncs", PerSecond, Higher}, []float64{21000, 22000, 20000}},
+		ZstdEncode: Metric{Kind{"zstd encode", BytesPerSecond, Higher}, []float64{4e8, 5e8}},
 		Workloads: []Workload{
 			{"put/durable/writers=16", "Put pairs.", 16, true},
 			{"churn/uniform", "Overwrite pairs.", 2, false},
@@ -128,6 +129,25 @@ func TestFiles(t *testing.T) {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Reports of before something was measured can be read, and written again.
+func TestReadOlder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.json")
+	if err := os.WriteFile(path, []byte(`{"version":1,"engines":[{"name":"firn"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var json, text bytes.Buffer
+	if err := r.WriteJSON(&json); err != nil || strings.Contains(json.String(), "zstd") {
+		t.Errorf("%v: %s", err, json.String())
+	}
+	if err := r.WriteMarkdown(&text); err != nil || strings.Contains(text.String(), "- zstd") {
+		t.Errorf("%v: %s", err, text.String())
 	}
 }
 
