@@ -35,7 +35,7 @@ func TestBench(t *testing.T) {
 	if saved, err := os.ReadFile(filepath.Join(out, "report.json")); err != nil || string(saved) != text {
 		t.Errorf("%v: %d bytes saved of %d", err, len(saved), len(text))
 	}
-	for _, name := range []string{"report.md", "report.html"} {
+	for _, name := range []string{"report.md", "report.html", "throughput.svg", "disk.svg"} {
 		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
 			t.Error(err)
 		}

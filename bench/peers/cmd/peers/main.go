@@ -2,9 +2,10 @@
 //
 //	go run ./cmd/peers -out report
 //
-// The report is report.json, report.md and report.html; "firn bench compare" says
-// what differs between two of them. The exit status is 0 if everything was measured,
-// 1 if something failed, and 2 if the command line could not be understood.
+// The report is report.json, report.md and report.html, with plots as SVG; "firn bench
+// compare" says what differs between two of them. The exit status is 0 if everything
+// was measured, 1 if something failed, and 2 if the command line could not be
+// understood.
 package main
 
 import (

@@ -25,7 +25,7 @@ Figures drift from machine to machine and from minute to minute. "firn bench com
 says what differs between two reports, with significance. The module bench/peers of
 the source compares Firn with other stores in one run.`,
 		Example: `  firn bench --quick
-  firn bench --out report                       # report.json, report.md, report.html
+  firn bench --out report                       # report.json, report.md, report.html, plots as SVG
   firn bench --keys 1000000 --only '^get/' --scratch /mnt/disk
   firn bench --data pairs.ndjson.zst --json >report.json
   firn bench compare before/report.json after/report.json`,
