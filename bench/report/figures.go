@@ -58,7 +58,9 @@ var headlines = []struct{ workload, title string }{
 }
 
 // WriteThroughput writes the throughput of some workloads, for all engines, as SVG.
-func (r *Report) WriteThroughput(w io.Writer) error {
+func (r *Report) WriteThroughput(w io.Writer) error { return r.throughputFigure().write(w) }
+
+func (r *Report) throughputFigure() *figure {
 	f := r.newFigure("Throughput, higher is better")
 	f.About += ", medians; whiskers from the least to the greatest"
 	y, height := float64(figureTop), 0.0
@@ -80,7 +82,7 @@ func (r *Report) WriteThroughput(w io.Writer) error {
 		height = max(height, bars.Height)
 	}
 	f.Height = y + height + figureMargin
-	return f.write(w)
+	return f
 }
 
 // headline returns the first workload with the name, if need be with a number of

@@ -146,6 +146,32 @@ func TestEmptyFigures(t *testing.T) {
 	}
 }
 
+// Panels stand in two columns, inside of the figure, and not on top of each other.
+func TestFigureLayout(t *testing.T) {
+	r := &Report{Engines: []Engine{{Name: "firn"}}}
+	for i, h := range headlines {
+		w := Workload{Name: h.workload, Threads: 1}
+		r.Workloads = append(r.Workloads, w)
+		if i != 2 { // which was not measured
+			r.Results = append(r.Results, Result{Workload: w.Name, Engine: "firn", Metrics: []Metric{{rate, []float64{1}}}})
+		}
+	}
+	f := r.throughputFigure()
+	if len(f.Panels) != len(headlines)-1 {
+		t.Errorf("%d panels", len(f.Panels))
+	}
+	for i, p := range f.Panels {
+		if p.X < f.Margin || p.X+p.Bars.Width > f.Width-f.Margin || p.Y < figureTop || p.Y+p.Bars.Height > f.Height {
+			t.Errorf("panel %d is at %v, %v, in a figure of %v by %v", i, p.X, p.Y, f.Width, f.Height)
+		}
+		for k, q := range f.Panels[:i] {
+			if p.X == q.X && p.Y < q.Y+q.Bars.Height || p.X != q.X && p.X < q.X+q.Bars.Width && q.X < p.X {
+				t.Errorf("panel %d is on panel %d", i, k)
+			}
+		}
+	}
+}
+
 // A headline takes the first workload of its name, whatever the number of threads.
 func TestHeadline(t *testing.T) {
 	r := &Report{Workloads: []Workload{{Name: "put/durable/writers=16"}, {Name: "get/uniform/threads=4"}, {Name: "get/uniform/threads=8"}}}
