@@ -33,5 +33,6 @@
 //
 // Package report documents it. Figures drift from machine to machine and from
 // minute to minute: only ratios within one run mean something, and the rate of
-// syncs that the report begins with tells what the disk gave.
+// syncs that the report begins with tells what the disk gave; what zstd does alone, what
+// the processor gave for large values.
 package bench

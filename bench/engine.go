@@ -69,6 +69,15 @@ type Streamer interface {
 // closing closes a store that was opened for something that came to err.
 func closing(s Store, err error) error { return errors.Join(err, s.Close()) }
 
+// Annotator is a store whose keys can have metadata beside their values.
+type Annotator interface {
+	// PutMetadata puts a pair with metadata, which is JSON.
+	PutMetadata(key string, value, metadata []byte) error
+	// ListMetadata is [Store.List], but visits the metadata of the keys too. It
+	// also returns how many bytes of it there are.
+	ListMetadata(prefix, cursor string, limit int) (n, metadata int, next string, err error)
+}
+
 // timed returns how long do took.
 func timed(do func() error) (time.Duration, error) {
 	start := time.Now()

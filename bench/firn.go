@@ -79,6 +79,21 @@ func (f firn) List(prefix, cursor string, limit int) (int, string, error) {
 	return len(page.Keys), page.Cursor, nil
 }
 
+func (f firn) PutMetadata(key string, value, metadata []byte) error {
+	return f.s.Put(context.Background(), key, value, &engine.PutOptions{Metadata: metadata})
+}
+
+func (f firn) ListMetadata(prefix, cursor string, limit int) (n, metadata int, next string, err error) {
+	page, err := f.s.List(context.Background(), engine.ListOptions{Prefix: prefix, Limit: limit, Cursor: cursor})
+	if err != nil {
+		return 0, 0, "", err
+	}
+	for i := range page.Keys {
+		metadata += len(page.Keys[i].Metadata)
+	}
+	return len(page.Keys), metadata, page.Cursor, nil
+}
+
 func (f firn) Settle() error { return f.s.Compact(context.Background()) }
 
 func (f firn) Sync() error { return f.s.Sync(context.Background()) }

@@ -14,6 +14,9 @@ const (
 	filled  state = "filled"  // it was filled in random order and closed
 	settled state = "settled" // and has then done its background work
 	crashed state = "crashed" // its process was killed as soon as it was filled
+
+	// annotated is settled, but the keys have metadata.
+	annotated state = "annotated"
 )
 
 // fixture returns the directory of a store in a state. It is made when it is first
@@ -30,6 +33,8 @@ func (r *runner) fixture(ctx context.Context, e Engine, st state) (string, error
 		err = fillAt(ctx, e, dir, r.data)
 	case settled:
 		err = r.settle(ctx, e, dir)
+	case annotated:
+		err = annotateAt(ctx, e, dir, r.data)
 	case crashed:
 		_, err = r.child(ctx, order{Task: taskFill, Engine: e.Name, Dir: dir, Data: r.config.Data})
 	}
@@ -64,10 +69,29 @@ func fillAt(ctx context.Context, e Engine, dir string, d *dataset.Data) error {
 	return closing(s, Fill(ctx, s, d, 1))
 }
 
+// annotateAt makes a settled store of all pairs, with metadata.
+func annotateAt(ctx context.Context, e Engine, dir string, d *dataset.Data) error {
+	s, err := e.Open(dir, Options{Writers: 1})
+	if err != nil {
+		return err
+	}
+	a, ok := s.(Annotator)
+	if !ok {
+		return closing(s, skipped("keys have no metadata"))
+	}
+	err = putAll(ctx, d, 1, func(i int) error { return a.PutMetadata(d.Key(i), d.Value(i), d.Metadata(i)) })
+	if err == nil {
+		err = s.Settle()
+	}
+	return closing(s, err)
+}
+
 // Fill puts all pairs into a store, in random order.
 func Fill(ctx context.Context, s Store, d *dataset.Data, threads int) error {
-	_, err := Load{Threads: threads, Ops: d.Keys, Every: SampleEvery}.Drive(ctx, func(i int) error {
-		return s.Put(d.Key(i), d.Value(i))
-	})
+	return putAll(ctx, d, threads, func(i int) error { return s.Put(d.Key(i), d.Value(i)) })
+}
+
+func putAll(ctx context.Context, d *dataset.Data, threads int, put func(i int) error) error {
+	_, err := Load{Threads: threads, Ops: d.Keys, Every: SampleEvery}.Drive(ctx, put)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/firnkv/firn/bench/dataset"
+	"github.com/firnkv/firn/bench/machine"
 )
 
 // gets read a settled store.
@@ -20,7 +21,7 @@ func gets(threads []int) []Workload {
 		for _, n := range threads {
 			all = append(all, Workload{
 				Name:    fmt.Sprintf("get/%s/threads=%d", read.name, n),
-				About:   read.about,
+				About:   read.about + " The disk use is that of the store.",
 				Threads: n,
 				run:     func(r *round) error { return r.get(read.op) },
 			})
@@ -34,11 +35,17 @@ func (r *round) get(op func(s Store, d *dataset.Data, i int) error) error {
 	if err != nil {
 		return err
 	}
+	disk, err := machine.DiskUsage(dir)
+	if err != nil {
+		return err
+	}
 	s, err := r.openAt(dir, 1)
 	if err != nil {
 		return err
 	}
-	_, err = r.measure(SampleEvery, func(i int) error { return op(s, r.data, i) })
+	if _, err = r.measure(SampleEvery, func(i int) error { return op(s, r.data, i) }); err == nil {
+		r.add(diskUse, float64(disk))
+	}
 	return closing(s, err)
 }
 

@@ -25,7 +25,7 @@ func (r *runner) newReport() *report.Report {
 			LimitSeconds:  c.Limit.Seconds(),
 			WatchSeconds:  c.Watch.Seconds(),
 		},
-		DiskSyncs: report.Metric{Kind: report.Kind{Name: "disk syncs", Unit: report.PerSecond, Better: report.Higher}},
+		DiskSyncs: report.Metric{Kind: diskSyncs},
 		Notes:     []string{},
 	}
 	rep.Settings.Data.Keys = r.data.Keys // a file may have fewer pairs

@@ -26,4 +26,9 @@ var (
 	openTime    = report.Kind{Name: "time", Unit: report.Seconds, Better: report.Lower}
 	memoryAKey  = report.Kind{Name: "memory", Unit: report.BytesPerKey, Better: report.Lower}
 	memoryStore = report.Kind{Name: "memory in all", Unit: report.Bytes, Better: report.Lower}
+
+	// Of the machine.
+	diskSyncs  = report.Kind{Name: "disk syncs", Unit: report.PerSecond, Better: report.Higher}
+	zstdEncode = report.Kind{Name: "zstd encode", Unit: report.BytesPerSecond, Better: report.Higher}
+	zstdDecode = report.Kind{Name: "zstd decode", Unit: report.BytesPerSecond, Better: report.Higher}
 )

@@ -9,24 +9,33 @@ import (
 	"github.com/firnkv/firn/bench/dataset"
 )
 
-// largeKeys is how many large values a store has.
-const largeKeys = 2
+const (
+	// largeKeys is how many large values a store has.
+	largeKeys = 2
+	// largest is their size, or it is 1 MiB.
+	largest = 25 << 20
+)
 
 // largeValues put and get values that are worth streaming.
 func largeValues() []Workload {
 	var all []Workload
-	for _, mib := range []int{1, 25} {
-		all = append(all, Workload{
-			Name:    fmt.Sprintf("large/put/size=%dMiB", mib),
+	for _, size := range []int{1 << 20, largest} {
+		put := Workload{
+			Name:    fmt.Sprintf("large/put/size=%dMiB", size>>20),
 			About:   "Put large values, streamed where the engine can, nothing synced.",
 			Threads: 1,
-			run:     func(r *round) error { return r.large(mib<<20, false) },
-		}, Workload{
-			Name:    fmt.Sprintf("large/get/size=%dMiB", mib),
+			run:     func(r *round) error { return r.large(size, false) },
+		}
+		get := Workload{
+			Name:    fmt.Sprintf("large/get/size=%dMiB", size>>20),
 			About:   "Get large values that were just put, every byte, streamed where the engine can.",
 			Threads: 1,
-			run:     func(r *round) error { return r.large(mib<<20, true) },
-		})
+			run:     func(r *round) error { return r.large(size, true) },
+		}
+		if size == largest {
+			put.probe, get.probe = probeEncoding, probeDecoding
+		}
+		all = append(all, put, get)
 	}
 	return all
 }

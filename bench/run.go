@@ -82,6 +82,11 @@ func (r *runner) runRound(ctx context.Context, w *Workload, number int, cells []
 	if err := r.probeDisk(ctx); err != nil {
 		return err
 	}
+	if w.probe != nil {
+		if err := w.probe(ctx, r); err != nil {
+			return err
+		}
+	}
 	for step := range cells {
 		k := (number + step) % len(cells)
 		c, e := &cells[k], r.config.Engines[k]

@@ -50,6 +50,7 @@ func TestRun(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkReport(t, &c, r)
+			checkGoals(t, r)
 			if left, err := os.ReadDir(c.Dir); err != nil || len(left) > 0 {
 				t.Errorf("%v: left %v", err, left)
 			}
@@ -90,6 +91,19 @@ func checkReport(t *testing.T, c *Config, r *report.Report) {
 	}
 }
 
+// All goals are about workloads and metrics that there are, but for those that are
+// compared with engines of another module.
+func checkGoals(t *testing.T, r *report.Report) {
+	t.Helper()
+	for _, g := range r.Goals() {
+		compared := strings.ContainsAny(g.Asked, "×") && !strings.Contains(g.Asked, "disk syncs") && !strings.Contains(g.Asked, "zstd")
+		unknown := g.Workload == "memory" && machine.ResidentBytes() == 0
+		if (g.Attained == report.NotMeasured) != (compared || unknown) {
+			t.Errorf("got %+v", g)
+		}
+	}
+}
+
 // failing is a store whose puts fail.
 type failing struct{ Store }
 
@@ -117,6 +131,47 @@ func TestFailure(t *testing.T) {
 		t.Errorf("got %+v", res)
 	}
 	if res := r.Result("expire/threads=2", "broken"); res.Skipped == "" {
+		t.Errorf("got %+v", res)
+	}
+}
+
+// forgetful is a store that loses metadata.
+type forgetful struct{ firn }
+
+func (f forgetful) ListMetadata(prefix, cursor string, limit int) (n, metadata int, next string, err error) {
+	n, metadata, next, err = f.firn.ListMetadata(prefix, cursor, limit)
+	return n, metadata - 1, next, err
+}
+
+// A listing without some of the metadata fails, and an engine that has none is
+// passed over.
+func TestMetadata(t *testing.T) {
+	c := tiny(t)
+	wrapped := func(name string, wrap func(f firn) Store) Engine {
+		e := Firn
+		e.Name = name
+		e.Open = func(dir string, o Options) (Store, error) {
+			s, err := Firn.Open(dir, o)
+			return wrap(s.(firn)), err
+		}
+		return e
+	}
+	c.Engines = append(c.Engines,
+		wrapped("forgetful", func(f firn) Store { return forgetful{f} }),
+		wrapped("plain", func(f firn) Store { return struct{ Store }{f} }))
+	c.Workloads, _ = Select(c.Workloads, "^list/metadata")
+	r, err := Run(t.Context(), c)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	name := c.Workloads[0].Name
+	if res := r.Result(name, "firn"); res.Failed != "" || res.Metric("keys") == nil {
+		t.Errorf("got %+v", res)
+	}
+	if res := r.Result(name, "forgetful"); !strings.Contains(res.Failed, "bytes of metadata, should have") {
+		t.Errorf("got %+v", res)
+	}
+	if res := r.Result(name, "plain"); res.Skipped != "keys have no metadata" {
 		t.Errorf("got %+v", res)
 	}
 }

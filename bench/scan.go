@@ -1,6 +1,10 @@
 package bench
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/firnkv/firn/bench/dataset"
+)
 
 const pageKeys = 1000
 
@@ -10,12 +14,34 @@ func scans() []Workload {
 		Name:    fmt.Sprintf("scan/prefix/page=%d", pageKeys),
 		About:   fmt.Sprintf("List the keys with a prefix, in pages of at most %d. An operation is a page.", pageKeys),
 		Threads: 1,
-		run:     scan,
+		run:     func(r *round) error { return r.scan(settled, listKeys) },
+	}, {
+		Name: fmt.Sprintf("list/metadata/page=%d", pageKeys),
+		About: fmt.Sprintf("List the keys with a prefix, each with %d bytes of metadata, in pages of at most %d. An operation is a page.",
+			dataset.MetadataBytes, pageKeys),
+		Threads: 1,
+		run:     func(r *round) error { return r.scan(annotated, listMetadata) },
 	}}
 }
 
-func scan(r *round) error {
-	dir, err := r.fixture(r.ctx, r.engine, settled)
+// lister reads a page as [Store.List] does.
+type lister func(prefix, cursor string, limit int) (n int, next string, err error)
+
+func listKeys(s Store) lister { return s.List }
+
+// listMetadata is of an [Annotator]. It verifies that all keys have their metadata.
+func listMetadata(s Store) lister {
+	return func(prefix, cursor string, limit int) (int, string, error) {
+		n, metadata, next, err := s.(Annotator).ListMetadata(prefix, cursor, limit)
+		if want := n * dataset.MetadataBytes; err == nil && metadata != want {
+			err = fmt.Errorf("%d keys with prefix %q have %d bytes of metadata, should have %d", n, prefix, metadata, want)
+		}
+		return n, next, err
+	}
+}
+
+func (r *round) scan(from state, by func(s Store) lister) error {
+	dir, err := r.fixture(r.ctx, r.engine, from)
 	if err != nil {
 		return err
 	}
@@ -23,7 +49,7 @@ func scan(r *round) error {
 	if err != nil {
 		return err
 	}
-	pages := &pager{store: s, prefixes: r.data.Prefixes()}
+	pages := &pager{list: by(s), prefixes: r.data.Prefixes()}
 	listed := 0
 	out, err := r.measure(1, func(int) error {
 		n, err := pages.next()
@@ -40,7 +66,7 @@ func scan(r *round) error {
 
 // pager reads page after page, prefix after prefix.
 type pager struct {
-	store    Store
+	list     lister
 	prefixes []string
 	prefix   int
 	cursor   string
@@ -50,7 +76,7 @@ type pager struct {
 // next returns the number of keys on the next page.
 func (p *pager) next() (int, error) {
 	prefix := p.prefixes[p.prefix%len(p.prefixes)]
-	n, cursor, err := p.store.List(prefix, p.cursor, pageKeys)
+	n, cursor, err := p.list(prefix, p.cursor, pageKeys)
 	if err != nil {
 		return 0, err
 	}

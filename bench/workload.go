@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -15,6 +16,8 @@ type Workload struct {
 
 	long bool // it is run in half of the rounds
 	run  func(r *round) error
+	// probe, if any, measures before each round what the machine gives for it.
+	probe func(ctx context.Context, r *runner) error
 }
 
 // Workloads returns all workloads, in the order in which they are run. Some are run

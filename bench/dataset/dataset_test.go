@@ -32,6 +32,18 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+func TestMetadata(t *testing.T) {
+	d := newData(t, JSON, 1000)
+	seen := map[string]bool{}
+	for i := range d.Keys {
+		m := d.Metadata(i)
+		if len(m) != MetadataBytes || !json.Valid(m) || seen[string(m)] || !bytes.Equal(m, d.Metadata(i)) {
+			t.Fatalf("metadata %d is %s", i, m)
+		}
+		seen[string(m)] = true
+	}
+}
+
 func TestSorted(t *testing.T) {
 	d := newData(t, JSON, 5000)
 	var keys []string

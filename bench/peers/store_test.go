@@ -37,6 +37,9 @@ func testStore(t *testing.T, e bench.Engine, o bench.Options) {
 			t.Fatal(err)
 		}
 	}
+	if a, ok := s.(bench.Annotator); ok {
+		checkMetadata(t, a)
+	}
 	checkStore(t, s, key, n)
 	for name, do := range map[string]func() error{"sync": s.Sync, "settle": s.Settle} {
 		if err := do(); err != nil {
@@ -51,6 +54,24 @@ func testStore(t *testing.T, e bench.Engine, o bench.Options) {
 	checkStore(t, s, key, n)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// checkMetadata puts pairs with metadata and lists them.
+func checkMetadata(t *testing.T, a bench.Annotator) {
+	t.Helper()
+	const metadata = `{"n":1}`
+	for i := range 5 {
+		if err := a.PutMetadata(fmt.Sprintf("meta:%d", i), []byte("v"), []byte(metadata)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, bytes, next, err := a.ListMetadata("meta:", "", 3)
+	if err != nil || n != 3 || bytes != 3*len(metadata) || next == "" {
+		t.Fatalf("%v: %d keys, %d bytes, next %q", err, n, bytes, next)
+	}
+	if n, bytes, next, err = a.ListMetadata("meta:", next, 3); err != nil || n != 2 || bytes != 2*len(metadata) || next != "" {
+		t.Errorf("%v: %d keys, %d bytes, next %q", err, n, bytes, next)
 	}
 }
 

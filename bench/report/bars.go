@@ -6,6 +6,7 @@ type barChart struct {
 	Metric        string
 	Better        Better
 	Width, Height float64
+	NamesTo       float64 // where the names of the engines end
 	Bars          []bar
 }
 
@@ -22,15 +23,16 @@ type bar struct {
 }
 
 const (
-	barHeight = 16
-	barStep   = 24
-	barsFrom  = 90
-	barsTo    = 520
+	barHeight = 14
+	barStep   = 20
+	barsFrom  = 72
+	barsTo    = 330
+	barsWidth = 400 // with labels
 )
 
 // bars returns the chart of a workload, or nil if nothing was measured.
 func (r *Report) bars(w Workload) *barChart {
-	c := &barChart{Width: 700}
+	c := &barChart{Width: barsWidth, NamesTo: barsFrom - 6}
 	most := 0.0
 	for _, e := range r.Engines {
 		if m := principal(r.Result(w.Name, e.Name)); m != nil {

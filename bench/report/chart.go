@@ -29,9 +29,15 @@ type line struct {
 	Points string
 }
 
+// size is that of a chart, in pixels.
+type size struct{ width, height float64 }
+
+// onPage is the size of charts of which two stand beside each other.
+var onPage = size{460, 250}
+
 // newChart returns an empty chart.
-func newChart(title, xLabel string) *chart {
-	c := &chart{Title: title, XLabel: xLabel, Width: 460, Height: 250}
+func newChart(title, xLabel string, s size) *chart {
+	c := &chart{Title: title, XLabel: xLabel, Width: s.width, Height: s.height}
 	c.Left, c.Right, c.Top, c.Bottom = 62, c.Width-24, 26, c.Height-38
 	return c
 }

@@ -1,10 +1,7 @@
 package report
 
 import (
-	"fmt"
-	"io"
 	"math"
-	"text/tabwriter"
 
 	"github.com/aclements/go-moremath/stats"
 )
@@ -28,14 +25,18 @@ type Verdict string
 const (
 	GotBetter Verdict = "better"
 	GotWorse  Verdict = "worse"
-	Same      Verdict = "same" // no difference that counts
+	Same      Verdict = "same"           // no difference that counts
+	TooFew    Verdict = "too few rounds" // even the greatest difference could be chance
 )
 
 // Comparison is what differs between two reports.
 type Comparison struct {
 	Better  int      `json:"better"` // how many metrics got better
 	Worse   int      `json:"worse"`
+	TooFew  int      `json:"too_few"`
 	Changes []Change `json:"changes"` // of all metrics that are in both
+	// Needed is how many rounds in each report are enough to tell.
+	Needed int `json:"needed_rounds"`
 	// Disk is how the rate of syncs differs: no merit or fault of the engines.
 	Disk  Change   `json:"disk"`
 	Notes []string `json:"notes"`
@@ -49,6 +50,9 @@ type Change struct {
 	Unit     Unit    `json:"unit"`
 	Old      float64 `json:"old"` // medians
 	New      float64 `json:"new"`
+	// OldRounds and NewRounds are how often it was measured.
+	OldRounds int `json:"old_rounds"`
+	NewRounds int `json:"new_rounds"`
 	// P is the probability of samples that differ as much if nothing has
 	// changed.
 	P       float64 `json:"p"`
@@ -61,6 +65,7 @@ func Compare(before, after *Report, limits Limits) *Comparison {
 		Changes: []Change{},
 		Disk:    changed(&before.DiskSyncs, &after.DiskSyncs, limits),
 		Notes:   differences(before, after),
+		Needed:  neededRounds(limits.Alpha),
 	}
 	for i := range after.Results {
 		res := &after.Results[i]
@@ -100,6 +105,8 @@ func (c *Comparison) add(ch Change) {
 		c.Better++
 	case GotWorse:
 		c.Worse++
+	case TooFew:
+		c.TooFew++
 	}
 	c.Changes = append(c.Changes, ch)
 }
@@ -108,7 +115,12 @@ func (c *Comparison) add(ch Change) {
 func changed(before, after *Metric, limits Limits) Change {
 	ch := Change{
 		Metric: after.Name, Unit: after.Unit, Old: before.Median(), New: after.Median(),
+		OldRounds: len(before.Samples), NewRounds: len(after.Samples),
 		P: byChance(before.Samples, after.Samples), Verdict: Same,
+	}
+	if leastP(ch.OldRounds, ch.NewRounds) >= limits.Alpha {
+		ch.Verdict = TooFew
+		return ch
 	}
 	if ch.P >= limits.Alpha || math.Abs(ch.New-ch.Old) < limits.Change*math.Abs(ch.Old) {
 		return ch
@@ -131,33 +143,22 @@ func byChance(a, b []float64) float64 {
 	return res.P
 }
 
-// percent returns by how much the new median is above the old one, with its sign.
-func (ch *Change) percent() string {
-	if ch.Old == ch.New {
-		return "0 %"
+// leastP returns what [byChance] says of sets of n and m samples all of which differ
+// in the same direction: two of the ways to choose n of n+m are as extreme.
+func leastP(n, m int) float64 {
+	p := 2.0
+	for k := 1; k <= n; k++ {
+		p *= float64(k) / float64(m+k)
 	}
-	return fmt.Sprintf("%+.1f %%", 100*(ch.New/ch.Old-1))
+	return p
 }
 
-// WriteText writes what got better or worse as a table for people.
-func (c *Comparison) WriteText(w io.Writer) error {
-	for _, note := range c.Notes {
-		fmt.Fprintf(w, "Note: %s.\n", note)
+// neededRounds returns how many samples are enough in both sets, so that they can be
+// called different.
+func neededRounds(alpha float64) int {
+	n := 1
+	for leastP(n, n) >= alpha {
+		n++
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(ch *Change) {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s → %s\t%s\tp=%.3f\n", ch.Verdict, ch.Workload, ch.Engine, ch.Metric,
-			ch.Unit.Format(ch.Old), ch.Unit.Format(ch.New), ch.percent(), ch.P)
-	}
-	row(&c.Disk)
-	for i := range c.Changes {
-		if c.Changes[i].Verdict != Same {
-			row(&c.Changes[i])
-		}
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "%d better, %d worse, of %d metrics\n", c.Better, c.Worse, len(c.Changes))
-	return err
+	return n
 }

@@ -11,7 +11,7 @@ import (
 func sampled(rates, times []float64) *Report {
 	return &Report{
 		Version:   Version,
-		DiskSyncs: Metric{Kind{"disk syncs", PerSecond, Higher}, []float64{1, 2, 3}},
+		DiskSyncs: Metric{Kind{"disk syncs", PerSecond, Higher}, []float64{1, 2, 2, 3}},
 		Results: []Result{{Workload: "get", Engine: "firn", Metrics: []Metric{
 			{Kind{"throughput", PerSecond, Higher}, rates},
 			{Kind{"p50", Seconds, Lower}, times},
@@ -30,15 +30,17 @@ func TestCompare(t *testing.T) {
 		"higher":     {sampled(low, low), sampled(high, high), GotBetter, GotWorse},
 		"lower":      {sampled(high, high), sampled(low, low), GotWorse, GotBetter},
 		"little":     {sampled(low, low), sampled(slightly, slightly), Same, Same},
-		"few rounds": {sampled(low[:3], low[:3]), sampled(high[:3], high[:3]), Same, Same},
-		"none":       {sampled(nil, nil), sampled(high, high), Same, Same},
+		"few rounds": {sampled(low[:3], low[:3]), sampled(high[:3], high[:3]), TooFew, TooFew},
+		"enough":     {sampled(low[:4], low[:4]), sampled(high[:4], high[:4]), GotBetter, GotWorse},
+		"few once":   {sampled(low[:2], low), sampled(high, high), TooFew, GotWorse},
+		"none":       {sampled(nil, nil), sampled(high, high), TooFew, TooFew},
 		"zeros":      {sampled(make([]float64, 5), make([]float64, 5)), sampled(make([]float64, 5), make([]float64, 5)), Same, Same},
 	} {
 		got := Compare(c.before, c.after, DefaultLimits)
 		if len(got.Changes) != 2 || got.Changes[0].Verdict != c.rate || got.Changes[1].Verdict != c.time {
 			t.Errorf("%s: got %+v", name, got.Changes)
 		}
-		better, worse := 0, 0
+		better, worse, few := 0, 0, 0
 		for _, v := range []Verdict{c.rate, c.time} {
 			if v == GotBetter {
 				better++
@@ -46,9 +48,12 @@ func TestCompare(t *testing.T) {
 			if v == GotWorse {
 				worse++
 			}
+			if v == TooFew {
+				few++
+			}
 		}
-		if got.Better != better || got.Worse != worse {
-			t.Errorf("%s: %d better, %d worse", name, got.Better, got.Worse)
+		if got.Better != better || got.Worse != worse || got.TooFew != few {
+			t.Errorf("%s: %d better, %d worse, %d too few", name, got.Better, got.Worse, got.TooFew)
 		}
 	}
 }
@@ -68,6 +73,29 @@ func TestByChance(t *testing.T) {
 	} {
 		if got := byChance(c.a, c.b); math.Abs(got-c.want) > 1e-9 {
 			t.Errorf("%v and %v: %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+// The least that the test can say is what it says of sets that do not overlap.
+func TestLeastP(t *testing.T) {
+	for n := 1; n < 9; n++ {
+		for m := 1; m < 9; m++ {
+			a, b := make([]float64, n), make([]float64, m)
+			for i := range a {
+				a[i] = float64(i)
+			}
+			for i := range b {
+				b[i] = float64(100 + i)
+			}
+			if got, want := leastP(n, m), byChance(a, b); math.Abs(got-want) > 1e-9 {
+				t.Errorf("%d and %d: %v, want %v", n, m, got, want)
+			}
+		}
+	}
+	for alpha, want := range map[float64]int{0.5: 2, 0.05: 4, 0.01: 5, 0.001: 7} {
+		if got := neededRounds(alpha); got != want {
+			t.Errorf("%d rounds for %v, want %d", got, alpha, want)
 		}
 	}
 }
@@ -111,7 +139,32 @@ func TestCompareText(t *testing.T) {
 	want := `Note: the data was not the same.
 same               disk syncs  2/s → 2/s      0 %      p=1.000
 better  get  firn  throughput  102/s → 202/s  +98.0 %  p=0.008
-1 better, 0 worse, of 2 metrics
+1 better, 0 worse, 0 not to be told, of 2 metrics
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// Of workloads with few rounds it says how many there are and have to be.
+func TestCompareTextTooFew(t *testing.T) {
+	few := func(workload string, rounds int) Result {
+		m := Metric{Kind{"time", Seconds, Lower}, []float64{1, 2, 3, 4, 5}[:rounds]}
+		return Result{Workload: workload, Engine: "firn", Metrics: []Metric{m, m}}
+	}
+	five := []float64{100, 101, 102, 103, 104}
+	before, after := sampled(five, five), sampled(five, five)
+	before.DiskSyncs.Samples, after.DiskSyncs.Samples = five, five
+	before.Results = append(before.Results, few("open/clean", 2), few("open/crash", 2), few("memory", 1), few("fill", 3))
+	after.Results = append(after.Results, few("open/clean", 2), few("open/crash", 2), few("memory", 2), few("fill", 5))
+	var out strings.Builder
+	if err := Compare(before, after, DefaultLimits).WriteText(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `same      disk syncs  102/s → 102/s  0 %  p=1.000
+Too few rounds to tell, 2 and 2, where 4 in each report are enough: open/clean, open/crash.
+Too few rounds to tell, 1 and 2, where 4 in each report are enough: memory.
+0 better, 0 worse, 6 not to be told, of 10 metrics
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)

@@ -18,7 +18,7 @@ func (r *Report) latencyChart(w Workload) *chart {
 	if greatest == 0 {
 		return nil
 	}
-	c := newChart("latency", "share of operations that took no longer")
+	c := newChart("latency", "share of operations that took no longer", onPage)
 	y, values := decades(least, greatest)
 	c.yTicks(y, values, Seconds)
 	x := scale{least: 0, greatest: max(tail, 1)}

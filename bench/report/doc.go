@@ -1,6 +1,6 @@
 // Package report is what a run of benchmarks results in: as JSON, which is a
-// [Report], as a Markdown table, and as one HTML page with plots. It also compares
-// two reports.
+// [Report], as Markdown, as one HTML page with plots, and as plots in SVG. It says
+// which goals of the project are met, and compares two reports.
 //
 // # Format
 //

@@ -9,7 +9,19 @@ import (
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Parse(pageText))
+//go:embed plots.html
+var plotsText string
+
+//go:embed figure.svg
+var figureText string
+
+// templates are the page, the figure, and what both are made of.
+var templates = func() *template.Template {
+	all := template.Must(template.New("plots").Parse(plotsText))
+	template.Must(all.New("page").Parse(pageText))
+	template.Must(all.New("figure").Parse(figureText))
+	return all
+}()
 
 // section is a workload on the page.
 type section struct {
@@ -17,6 +29,7 @@ type section struct {
 	Conditions string // threads and durability
 	Bars       *barChart
 	Charts     []*chart
+	Key        []keyEntry
 	Remarks    []string // on engines that have no figures
 	Engines    []string // the columns of the table
 	Rows       []tableRow
@@ -33,12 +46,17 @@ func (r *Report) WriteHTML(w io.Writer) error {
 	for _, wl := range r.Workloads {
 		sections = append(sections, r.section(wl))
 	}
-	return page.Execute(w, map[string]any{
-		"Facts":    r.facts(),
-		"Notes":    r.Notes,
-		"Engines":  r.Engines,
-		"Sections": sections,
-		"Started":  r.Started.Format("2006-01-02 15:04 MST"),
+	goals := r.Goals()
+	return templates.ExecuteTemplate(w, "page", map[string]any{
+		"Facts":     r.facts(),
+		"Notes":     r.Notes,
+		"Goals":     goals,
+		"About":     r.goalsAbout(goals),
+		"Sections":  sections,
+		"Light":     lightColors,
+		"Dark":      darkColors,
+		"Variables": colorVariables,
+		"Started":   r.Started.Format("2006-01-02 15:04 MST"),
 	})
 }
 
@@ -51,6 +69,9 @@ func (r *Report) section(w Workload) section {
 		s.Charts = append(s.Charts, c)
 	}
 	s.Charts = append(s.Charts, r.timelines(w)...)
+	if s.Charts != nil {
+		s.Key = key(s.Charts[0].Lines)
+	}
 	results, remarks := r.measured(w)
 	s.Remarks = remarks
 	for _, res := range results {

@@ -5,14 +5,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 )
 
 // WriteMarkdown writes the report as Markdown: what was measured on and how, a
-// table of what matters most, and one of everything else.
+// table of the goals, one of what matters most, and one of everything else.
 func (r *Report) WriteMarkdown(w io.Writer) error {
 	m := &markdown{r: r}
 	m.header()
+	m.goals()
 	m.overview()
 	m.details()
 	_, err := m.out.WriteTo(w)
@@ -61,38 +61,19 @@ func (m *markdown) header() {
 	m.line("")
 }
 
-// fact is something to know about a run.
-type fact struct{ Name, Text string }
-
-func (r *Report) facts() []fact {
-	mc, s := &r.Machine, &r.Settings
-	memory := Bytes.Format(float64(mc.Memory)) + " of memory"
-	if mc.MemoryLimit > 0 {
-		memory += ", limited to " + Bytes.Format(float64(mc.MemoryLimit))
+// goals is a table of the goals and whether they are met, if there are any.
+func (m *markdown) goals() {
+	all := m.r.Goals()
+	if all == nil {
+		return
 	}
-	data := fmt.Sprintf("%d pairs (%s), %s", s.Data.Keys, s.Data.Kind, Bytes.Format(float64(s.RawBytes)))
-	if s.Data.File != "" {
-		data += " of " + s.Data.File
+	m.line("## Goals\n")
+	m.line("%s\n", m.r.goalsAbout(all))
+	m.head(4, "workload", "goal", "measured", "")
+	for _, g := range all {
+		m.row(g.Workload, g.Asked, g.Measured, string(g.Attained))
 	}
-	facts := []fact{
-		{"Run", fmt.Sprintf("%s, %v", r.Started.Format(time.RFC3339), time.Duration(r.Seconds*float64(time.Second)).Round(time.Second))},
-		{"Machine", fmt.Sprintf("%s, %d cores, %s, %s, %s", orUnknown(mc.CPU), mc.Cores, memory, mc.System, mc.Go)},
-		{"Disk", fmt.Sprintf("%s, %s writes of 4 KiB, each synced, by one thread", orUnknown(mc.FileSystem), r.DiskSyncs.String())},
-		{"Data", data},
-		{"Rounds", fmt.Sprintf("%d, interleaved; %s each after %s of warming up; counted operations end after %s at the latest; disk use is watched for %s after the last put",
-			s.Rounds, Seconds.Format(s.RoundSeconds), Seconds.Format(s.WarmUpSeconds), Seconds.Format(s.LimitSeconds), Seconds.Format(s.WatchSeconds))},
-	}
-	for _, e := range r.Engines {
-		facts = append(facts, fact{e.Name + " " + e.Version, e.Configuration})
-	}
-	return facts
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
-	}
-	return s
+	m.line("")
 }
 
 // overview is a table of the first metric of each workload, with an engine in each

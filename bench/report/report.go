@@ -20,8 +20,14 @@ type Report struct {
 	Engines  []Engine            `json:"engines"`
 	// DiskSyncs is how many blocks of 4 KiB a second one thread writes and
 	// syncs in turn, with a sample from before each round of each workload.
-	DiskSyncs Metric     `json:"disk_syncs"`
-	Workloads []Workload `json:"workloads"`
+	DiskSyncs Metric `json:"disk_syncs"`
+	// ZstdEncode and ZstdDecode are how many bytes a second of a large value
+	// one thread compresses and decompresses, in chunks of 128 KiB by the
+	// fastest level of zstd, with a sample from before each round of putting
+	// and getting values as large.
+	ZstdEncode Metric     `json:"zstd_encode,omitzero"`
+	ZstdDecode Metric     `json:"zstd_decode,omitzero"`
+	Workloads  []Workload `json:"workloads"`
 	// Results are in the order of the workloads, and for each in the order of
 	// the engines.
 	Results []Result `json:"results"`

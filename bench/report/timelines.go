@@ -6,15 +6,15 @@ const rateOver = 0.25
 
 // timelines plots throughput and disk use over time, if that was watched.
 func (r *Report) timelines(w Workload) []*chart {
-	rate := r.timeline(w, "throughput over time", PerSecond, rates)
-	disk := r.timeline(w, "disk use over time", Bytes, diskUse)
+	rate := r.timeline(w, "throughput over time", PerSecond, rates, onPage)
+	disk := r.timeline(w, "disk use over time", Bytes, diskUse, onPage)
 	if rate == nil || disk == nil {
 		return nil
 	}
 	return []*chart{rate, disk}
 }
 
-func (r *Report) timeline(w Workload, title string, unit Unit, points func(moments []Moment) []point) *chart {
+func (r *Report) timeline(w Workload, title string, unit Unit, points func(moments []Moment) []point, s size) *chart {
 	end, most := 0.0, 0.0
 	lines := make([][]point, len(r.Engines))
 	for i, e := range r.Engines {
@@ -28,7 +28,7 @@ func (r *Report) timeline(w Workload, title string, unit Unit, points func(momen
 	if end == 0 {
 		return nil
 	}
-	c := newChart(title, "time")
+	c := newChart(title, "time", s)
 	y, values := linear(most)
 	c.yTicks(y, values, unit)
 	x, times := linear(end)

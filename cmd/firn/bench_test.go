@@ -35,7 +35,7 @@ func TestBench(t *testing.T) {
 	if saved, err := os.ReadFile(filepath.Join(out, "report.json")); err != nil || string(saved) != text {
 		t.Errorf("%v: %d bytes saved of %d", err, len(saved), len(text))
 	}
-	for _, name := range []string{"report.md", "report.html"} {
+	for _, name := range []string{"report.md", "report.html", "throughput.svg", "disk.svg"} {
 		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
 			t.Error(err)
 		}
@@ -59,7 +59,7 @@ func TestBenchCompare(t *testing.T) {
 	if got := f.ok("bench", "compare", slow, fast); !strings.Contains(got, "better  get  firn  throughput  3/s → 13/s") {
 		t.Errorf("got %s", got)
 	}
-	if got := f.ok("bench", "compare", slow, slow); !strings.Contains(got, "0 better, 0 worse, of 1 metrics") {
+	if got := f.ok("bench", "compare", slow, slow); !strings.Contains(got, "0 better, 0 worse, 0 not to be told, of 1 metrics") {
 		t.Errorf("got %s", got)
 	}
 	r := f.run(nil, "bench", "compare", fast, slow)
@@ -67,6 +67,10 @@ func TestBenchCompare(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 	if got := f.ok("bench", "compare", fast, slow, "--alpha", "0.001"); !strings.Contains(got, "0 worse") {
+		t.Errorf("got %s", got)
+	}
+	few := write(t, reportWith("1,2"))
+	if got := f.ok("bench", "compare", fast, few); !strings.Contains(got, "Too few rounds to tell, 5 and 2, where 4 in each report are enough: get.") {
 		t.Errorf("got %s", got)
 	}
 	r = f.run(nil, "bench", "compare", fast, slow, "--json")
@@ -85,6 +89,6 @@ func TestBenchCompare(t *testing.T) {
 }
 
 func reportWith(samples string) string {
-	return `{"version":1,"results":[{"workload":"get","engine":"firn","metrics":[
+	return `{"version":1,"disk_syncs":{"name":"disk syncs","unit":"1/s","samples":[1,2,3,4,5]},"results":[{"workload":"get","engine":"firn","metrics":[
 		{"name":"throughput","unit":"1/s","better":"higher","samples":[` + samples + `]}]}]}`
 }

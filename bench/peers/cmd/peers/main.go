@@ -2,9 +2,10 @@
 //
 //	go run ./cmd/peers -out report
 //
-// The report is report.json, report.md and report.html; "firn bench compare" says
-// what differs between two of them. The exit status is 0 if everything was measured,
-// 1 if something failed, and 2 if the command line could not be understood.
+// The report is report.json, report.md and report.html, with plots as SVG; "firn bench
+// compare" says what differs between two of them. The exit status is 0 if everything
+// was measured, 1 if something failed, and 2 if the command line could not be
+// understood.
 package main
 
 import (
@@ -20,7 +21,6 @@ import (
 	"syscall"
 
 	"github.com/firnkv/firn/bench"
-	"github.com/firnkv/firn/bench/dataset"
 	"github.com/firnkv/firn/bench/peers"
 )
 
@@ -34,7 +34,8 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == childArg {
 		err = bench.Child(ctx, peers.Engines, os.Stdin, os.Stdout)
 	} else {
-		err = run(ctx, parse())
+		o, c := parse()
+		err = run(ctx, o, c)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "peers: %v\n", err)
@@ -43,67 +44,42 @@ func main() {
 }
 
 type options struct {
-	quick   bool
-	keys    int
-	rounds  int
+	bench.Choice
 	engines string
-	only    string
-	data    string
-	random  bool
-	scratch string
 	out     string
 	profile string
 }
 
 // parse parses the command line, or ends the program.
-func parse() *options {
+func parse() (*options, bench.Config) {
 	o := new(options)
-	full := bench.Full()
-	flag.BoolVar(&o.quick, "quick", false, "smaller stores and shorter rounds: less than three minutes")
-	flag.IntVar(&o.keys, "keys", 0, fmt.Sprintf("`number` of pairs in a store (default %d)", full.Data.Keys))
-	flag.IntVar(&o.rounds, "rounds", 0, fmt.Sprintf("`number` of rounds of each workload (default %d)", full.Rounds))
+	o.Flags(flag.CommandLine)
 	flag.StringVar(&o.engines, "engines", "", "`names` of engines, separated by commas; ratios are to the first (default all)")
-	flag.StringVar(&o.only, "only", "", "run the workloads whose names match `regexp`")
-	flag.StringVar(&o.data, "data", "", "take the pairs from `file`: lines of JSON with \"key\" and \"value\", plain or zstd")
-	flag.BoolVar(&o.random, "random", false, "take values that cannot be compressed (default JSON documents)")
-	flag.StringVar(&o.scratch, "scratch", "", "make the stores in `directory`, to measure its disk (default that for temporary files)")
 	flag.StringVar(&o.out, "out", "", "write the report to `directory` (default as Markdown to standard output)")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the whole run to `file`")
 	flag.Parse()
-	if flag.NArg() > 0 || o.keys < 0 || o.rounds < 0 || o.data != "" && o.random {
-		fmt.Fprintln(os.Stderr, "peers: arguments, negative numbers, or -data together with -random are not understood")
+	c, err := o.config()
+	if flag.NArg() > 0 {
+		err = errors.New("there are no arguments")
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "peers: %v\n", err)
 		flag.Usage()
 		os.Exit(2)
 	}
-	return o
+	return o, c
 }
 
 func (o *options) config() (bench.Config, error) {
-	c := bench.Full()
-	if o.quick {
-		c = bench.Quick()
+	c, err := o.Config()
+	if err != nil {
+		return c, err
 	}
-	if o.keys > 0 {
-		c.Data.Keys = o.keys
-	}
-	if o.rounds > 0 {
-		c.Rounds = o.rounds
-	}
-	switch {
-	case o.data != "":
-		c.Data.Kind, c.Data.File = dataset.Pairs, o.data
-	case o.random:
-		c.Data.Kind = dataset.Random
-	}
-	var err error
 	if c.Engines, err = selectEngines(o.engines); err != nil {
 		return c, err
 	}
-	if c.Workloads, err = bench.Select(c.Workloads, o.only); err != nil {
-		return c, err
-	}
 	self, err := os.Executable()
-	c.Dir, c.Child = o.scratch, []string{self, childArg}
+	c.Child = []string{self, childArg}
 	c.Progress = func(step string) { fmt.Fprintln(os.Stderr, step) }
 	return c, err
 }
@@ -125,11 +101,7 @@ func selectEngines(names string) ([]bench.Engine, error) {
 }
 
 // run measures, and reports also if something failed.
-func run(ctx context.Context, o *options) error {
-	c, err := o.config()
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, o *options, c bench.Config) error {
 	if o.profile != "" {
 		file, err := os.Create(o.profile)
 		if err != nil {

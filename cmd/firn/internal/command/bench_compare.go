@@ -15,9 +15,10 @@ func newBenchCompare(a *app) *cobra.Command {
 		Short: "Say what got faster or slower",
 		Long: `compare reads the JSON of two reports and prints what differs between them, with the
 probability of a difference like that by chance (Mann-Whitney U test over the rounds).
-What is less likely than --alpha and at least --change counts as better or worse; four
-rounds in both reports are needed for that. Of some hundred metrics, a few differ by
-chance.
+What is less likely than --alpha and at least --change counts as better or worse. That
+takes four rounds in each report; workloads with fewer are named. Those that take long
+have half of the rounds: make reports with --rounds 8 to compare them too. Of some
+hundred metrics, a few differ by chance.
 
 Exit status: 0 nothing got worse, 1 something did or the reports cannot be read, 2 wrong
 usage.`,
