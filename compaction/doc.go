@@ -9,12 +9,12 @@
 // log:
 //
 //	                                              mean  most  at rest  writes
-//	uniform overwrites, without a pause           1.48  1.49     1.20     2.3
-//	skewed overwrites, without a pause            1.47  1.49     1.20     2.0
-//	overwrites by day, in bursts of 36,000/s      1.25  1.79     1.19     2.3
+//	uniform overwrites, without a pause           1.45  1.46     1.20     2.4
+//	skewed overwrites, without a pause            1.45  1.46     1.20     2.1
+//	overwrites by day, in bursts of 36,000/s      1.25  1.78     1.19     2.3
 //	records that live from an hour to 30 days     1.09  1.13     1.12     1.9
-//	deletes at an age of 7, 30 and 90 days        1.48  1.49     1.21     2.0
-//	a disk that fills up every week               1.22  1.49     1.19     4.3
+//	deletes at an age of 7, 30 and 90 days        1.46  1.46     1.21     2.1
+//	a disk that fills up every week               1.23  1.46     1.19     4.4
 //
 // The first two days, with hardly anything in the store, are left out.
 package compaction

@@ -3,14 +3,15 @@ package compaction
 // Bounds of garbage, as multiples of Target-1 of the packed bytes. Cleaning late
 // is cheap, as more of a segment has turned into garbage by then; so compaction
 // starts only at busyStart while writes go on, and uses quiet times to clean to
-// quietStart. Disk use at a target of 1.3 is then at most 1.50 under writes and
-// 1.21 at rest; writers are delayed from 1.56 on, and the most at 1.63. With the
-// outputs of a job and what is written meanwhile, it stays below 1.8.
+// quietStart. Disk use at a target of 1.3 is then at most 1.47 under writes and
+// 1.21 at rest; writers are delayed from 1.53 on, and the most at 1.66. With the
+// outputs of a job and what is written meanwhile, it stays below 1.8. Where the
+// delay grows over a shorter way, it swings more, and more puts wait for long.
 const (
 	quietStart = 0.7
-	busyStart  = 1.65
-	slowStart  = 1.85
-	slowEnd    = 2.1
+	busyStart  = 1.55
+	slowStart  = 1.75
+	slowEnd    = 2.2
 )
 
 // smallStore is how many packed bytes a store is taken to have on top when
