@@ -35,7 +35,7 @@ const (
 
 	// packBacklog is how many units of log segments there may be while writes
 	// go on; at twice that they are packed the cheap way.
-	packBacklog = 4
+	packBacklog = 12
 
 	// A merge takes from mergeMin to mergeMax segments, each smaller than a
 	// mergeMin-th of a unit, so that they become one.

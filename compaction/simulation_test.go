@@ -108,8 +108,8 @@ func full() func(simulate.View) simulate.Load {
 }
 
 // simulations are the scenarios, with bounds on the write amplification, that of
-// the log included, and on the number of segments. Measured over a year were 2.36
-// and 153, 2.07 and 153, 2.31 and 153, 1.92 and 343, 2.09 and 170, 4.35 and 164.
+// the log included, and on the number of segments. Measured over a year were 2.34
+// and 142, 2.07 and 142, 2.25 and 142, 1.92 and 343, 2.09 and 170, 4.35 and 164.
 var simulations = []struct {
 	simulate.Scenario
 	write    float64
