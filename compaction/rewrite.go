@@ -66,9 +66,10 @@ type Options struct {
 	Memory   int   // bytes for records that are read ahead, in all; and for markers
 	Workers  int   // goroutines that compress
 
-	// Dictionary is for a young form, where no victim has one; nil: none is at
-	// hand.
+	// Dictionary is for a young form, where no victim has one. If it is nil,
+	// one may be trained if Train is set, which takes half a second.
 	Dictionary []byte
+	Train      bool
 }
 
 // Report says what a rewrite did.
@@ -100,9 +101,6 @@ const (
 	// dictionaryFrom is from how many bytes of records on a segment has a
 	// dictionary.
 	dictionaryFrom = 512 << 10
-	// trainYoungFrom is from how many on it is worth training one for a young
-	// form, which others take over.
-	trainYoungFrom = 4 << 20
 
 	// apartFrom is from how many bytes on records that expire are worth a
 	// segment of their own.
@@ -355,7 +353,7 @@ func (r *rewriter) adoptDictionary(total int64, kept []int64) error {
 		r.chosen = slices.Index(kept, most)
 	case r.opts.Dictionary != nil:
 		r.choose(r.opts.Dictionary)
-	case total >= trainYoungFrom:
+	case r.opts.Train:
 		return r.trainDictionary(total)
 	}
 	return nil

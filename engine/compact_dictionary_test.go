@@ -3,6 +3,8 @@ package engine
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/firnkv/firn/bench/dataset"
@@ -53,7 +55,7 @@ func (d *dictionaries) must(err error) {
 }
 
 // What is packed the cheap way takes over the dictionary of its victims, or of the
-// newest packed segment; it trains one only where there is much of it.
+// newest packed segment; it trains one only in a large store.
 func TestYoungDictionary(t *testing.T) {
 	data, err := dataset.Spec{Kind: dataset.JSON, Keys: 30_000}.New()
 	if err != nil {
@@ -64,11 +66,15 @@ func TestYoungDictionary(t *testing.T) {
 	const few = 3000 // 1.3 MB
 
 	if _, got := d.pack(compaction.Young, d.put(few)); got != nil {
-		t.Error("a dictionary was trained for little")
+		t.Error("a dictionary was trained for a small store")
+	}
+	// Whatever is in its directory makes it a large one.
+	if err := os.WriteFile(filepath.Join(a.path, "large"), make([]byte, trainFrom), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	young, trained := d.pack(compaction.Young, d.put(5*few))
 	if trained == nil {
-		t.Fatal("no dictionary was trained for much")
+		t.Fatal("no dictionary was trained for a large store")
 	}
 	_, settled := d.pack(compaction.Settled, d.put(few))
 	if settled == nil || bytes.Equal(settled, trained) {

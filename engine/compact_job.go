@@ -63,7 +63,7 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 		opts.MaxBytes = maxPacked
 	}
 	if opts.Form == compaction.Young {
-		opts.Dictionary = s.newestDictionary()
+		opts.Dictionary, opts.Train = s.newestDictionary(), s.diskBytes() >= trainFrom
 	}
 	// Puts that are accepted before they are written leave the room.
 	room := j.live()
@@ -85,6 +85,12 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 	}
 	return j.report, nil
 }
+
+// trainFrom is how many bytes on disk a store has so that a dictionary is trained
+// for young segments, from which the others take it over. It takes half a second,
+// in which writers go on with half the processors of a small machine: too much for a
+// store that was filled in one.
+const trainFrom = 128 << 20
 
 // newestDictionary returns that of the newest packed segment which has one, nil if
 // none has.
