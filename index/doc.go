@@ -3,9 +3,10 @@
 //
 // # Identity
 //
-// A key is known by 120 bits of AES-128 in CBC-MAC mode under a secret key of the store (Hasher): 8 bits pick a shard,
-// the other 112 stand in the entry. Two of 10^9 keys, which make 2^59 pairs, are taken for one with odds of 2^-61. Who
-// does not know the secret cannot do better than chance.
+// A key is known by 120 bits of SipHash-2-4 under a secret key of the store (Hasher): 8 bits pick a shard, the other 112
+// stand in the entry. Two of 10^9 keys, which make 2^59 pairs, are taken for one with odds of 2^-61. Who does not know
+// the secret cannot do better than chance: SipHash is made to be a pseudorandom function, like a block cipher. AES-128 in
+// CBC-MAC mode, by crypto/aes, takes 55 ns for a key of 17 bytes and 300 for one of 200, SipHash 23 and 89.
 //
 // # Memory
 //
@@ -24,9 +25,13 @@
 // At ten million keys the process spends 24 to 25 bytes a key.
 //
 // The tags of a table stand together, behind the rest of its entries, and a search looks at them first: at those of the
-// entries between which the key's would be. A slot is read when its tag is right. So an absent key costs a search in one
-// byte a key, which the processor's caches hold at a million keys, while the slots, 21 times as much, are in memory:
-// half the time of a search in the slots, or less. A key that is there costs a fifth less, too.
+// entries between which the key's would be. A slot is read when its tag is right. So an absent key reads from one byte a
+// key, which the processor's caches hold at a million keys, and not from the 21 times as many of the slots. Compared
+// with a search in the slots:
+//
+//	                 1,000,000 keys   10,000,000 keys
+//	absent keys      140 → 50 ns      245 → 150 ns
+//	keys that exist  175 → 150 ns     300 → 360 ns
 //
 // Tables that hold a record which expires carry a second column of 4 bytes a slot: 29 to 31 bytes a key then. Sizes
 // that do not fit 14 bits stand in a map of the shard, at some 65 bytes for such a record, which is itself at least

@@ -45,8 +45,8 @@ func (s *slot) setMeta(l Location, size int64) {
 //   - entries are in ascending order of (hi, lo);
 //   - none stands before its home, and between its home and it no slot is free.
 //
-// Homes end before the slots do, so
-// that the last runs have room; an entry that finds none makes the table grow, though it be less full than limit.
+// Homes end before the slots do, so that the last runs have room; an entry that finds none makes the table grow, though
+// it be less full than limit.
 //
 // The entries of 16 homes in a row are a group. starts has where those of each group begin, so that a search looks for
 // the tag among the 15 or so of a group, and at a slot only where it finds it. An absent key has the tag of one of them
