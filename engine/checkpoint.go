@@ -22,7 +22,7 @@ import (
 //
 //	offset size
 //	     0    8  magic "FIRNCKP\n"
-//	     8    4  format version, 1
+//	     8    4  format version, 2 (hashes in files of version 1 are other ones)
 //	    12    4  length of the head
 //	    16    8  offset of the head
 //	    24    8  XXH64(seed, bytes 0 to 23 and the head)
@@ -42,7 +42,7 @@ const (
 	checkpointName    = "CHECKPOINT"
 	checkpointTmpName = "CHECKPOINT.tmp"
 	checkpointMagic   = "FIRNCKP\n"
-	checkpointVersion = 1
+	checkpointVersion = 2
 	checkpointHeader  = 32
 
 	// Opening reads what the log holds behind the checkpoint. Up to this

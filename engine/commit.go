@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -391,13 +392,12 @@ func (c *committer) compressAll() {
 	for {
 		c.mu.Lock()
 		if len(c.raw) == 0 {
-			c.raw = nil
 			c.compressors--
 			c.mu.Unlock()
 			return
 		}
 		f := c.raw[0]
-		c.raw = c.raw[1:]
+		c.raw = slices.Delete(c.raw, 0, 1)
 		c.mu.Unlock()
 		f.compress(c.comp)
 		runtime.Gosched()

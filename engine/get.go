@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/firnkv/firn/compaction"
@@ -16,22 +17,42 @@ import (
 // Get returns the value of a key, or an error that matches [ErrNotFound]. The
 // value belongs to the caller.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	g := getters.Get().(*getter)
-	defer g.done()
-	if err := g.find(ctx, s, key); err != nil {
+	g, err := s.find(ctx, key)
+	if err != nil {
 		return nil, err
 	}
+	defer g.done()
 	return g.value(ctx)
+}
+
+// GetAppend appends the value of a key to b and returns the extended slice, as
+// [strconv.AppendInt] and its like do: in b's array if that has room, and in a new
+// one otherwise. A caller who passes the slice again, cut to length 0, reads
+// without allocating once it has grown as long as the values are. (A record that
+// the cache admits is copied for the cache.) A large value is read chunk by chunk
+// into its place; [Store.GetReader] is there for those that should not be in memory
+// as a whole.
+//
+// If there is an error, one that matches [ErrNotFound] among them, GetAppend
+// returns b as it was; but the room behind its length may have been written to. The
+// store does not keep b. The same b must not be given to two calls at once.
+func (s *Store) GetAppend(ctx context.Context, b []byte, key string) ([]byte, error) {
+	g, err := s.find(ctx, key)
+	if err != nil {
+		return b, err
+	}
+	defer g.done()
+	return g.appendValue(ctx, b)
 }
 
 // GetPair returns a key with everything that belongs to it, or an error that
 // matches [ErrNotFound]. The pair belongs to the caller.
 func (s *Store) GetPair(ctx context.Context, key string) (*Pair, error) {
-	g := getters.Get().(*getter)
-	defer g.done()
-	if err := g.find(ctx, s, key); err != nil {
+	g, err := s.find(ctx, key)
+	if err != nil {
 		return nil, err
 	}
+	defer g.done()
 	info := g.info() // reading the chunks of a large value takes its buffer
 	value, err := g.value(ctx)
 	if err != nil {
@@ -46,11 +67,11 @@ func (s *Store) GetPair(ctx context.Context, key string) (*Pair, error) {
 // 1 MiB of memory, however long the value is. It has to be closed: until then,
 // the file that holds the value stays on disk.
 func (s *Store) GetReader(ctx context.Context, key string) (*ValueReader, error) {
-	g := getters.Get().(*getter)
-	defer g.done()
-	if err := g.find(ctx, s, key); err != nil {
+	g, err := s.find(ctx, key)
+	if err != nil {
 		return nil, err
 	}
+	defer g.done()
 	r := &ValueReader{info: g.info(), length: g.rec.Length}
 	if g.rec.Chunks == nil {
 		r.chunk = bytes.Clone(g.rec.Value)
@@ -65,10 +86,9 @@ func (s *Store) GetReader(ctx context.Context, key string) (*ValueReader, error)
 
 // getter is a get under way. It holds what the record's slices point into.
 type getter struct {
-	rec    segment.Record
-	buf    segment.Buffer
-	sg     *seg // with a reference, if the record was read from it
-	cached *cache.Record
+	rec segment.Record
+	buf segment.Buffer
+	sg  *seg // with a reference, if the record was read from it
 }
 
 var getters = sync.Pool{New: func() any { return new(getter) }}
@@ -80,40 +100,62 @@ func (g *getter) done() {
 		g.sg = nil
 	}
 	g.rec = segment.Record{}
-	g.cached = nil
 	getters.Put(g)
 }
 
-// find looks the key up and decodes its record.
+// find looks the key up and decodes its record into a getter, which the caller
+// gives back. What is not there takes none.
+func (s *Store) find(ctx context.Context, key string) (*getter, error) {
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.opts.Limits.checkKey(key); err != nil {
+		return nil, err
+	}
+	hash := s.hasher.Sum(key)
+	e, err := s.lookup(hash)
+	if err != nil {
+		return nil, err
+	}
+	g := getters.Get().(*getter)
+	if err := g.load(s, key, hash, e); err != nil {
+		g.done()
+		return nil, err
+	}
+	return g, nil
+}
+
+// lookup returns the entry of a key that is there and has not expired.
+func (s *Store) lookup(hash index.Hash) (index.Entry, error) {
+	e, ok := s.index.Get(hash)
+	if s.closed.Load() {
+		return e, ErrClosed // and the index is empty, or will be
+	}
+	if !ok || e.Expiration != 0 && int64(e.Expiration) <= s.clock.now() {
+		return e, ErrNotFound
+	}
+	return e, nil
+}
+
+// load decodes the record of an entry that lookup returned.
 //
 // The index is asked again if the record is not where it was said to be:
 // frames are written and segments replaced meanwhile. A location that stays the
 // same across a failure is not at fault.
-func (g *getter) find(ctx context.Context, s *Store, key string) error {
-	if err := s.check(ctx); err != nil {
-		return err
-	}
-	if err := s.opts.Limits.checkKey(key); err != nil {
-		return err
-	}
-	hash := s.hasher.Sum(key)
-	var last index.Location
-	var failed error
+func (g *getter) load(s *Store, key string, hash index.Hash, e index.Entry) error {
 	for {
-		e, ok := s.index.Get(hash)
-		if s.closed.Load() {
-			return ErrClosed // and the index is empty, or will be
-		}
-		if !ok || e.Expiration != 0 && int64(e.Expiration) <= s.clock.now() {
-			return ErrNotFound
-		}
-		if failed != nil && e.Location == last {
-			return failed
-		}
-		if failed = g.read(s, key, e); failed == nil {
+		failed := g.read(s, key, e)
+		if failed == nil {
 			return nil
 		}
-		last = e.Location
+		last := e.Location
+		var err error
+		if e, err = s.lookup(hash); err != nil {
+			return err
+		}
+		if e.Location == last {
+			return failed
+		}
 	}
 }
 
@@ -136,7 +178,6 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 	}
 	id := cacheID(g.sg, loc)
 	if r, ok := s.cache.Get(id); ok {
-		g.cached = r
 		g.rec = segment.Record{
 			Key: keyBytes(r.Key), Value: r.Value, Metadata: r.Metadata, Expiration: r.Expiration, Length: int64(len(r.Value)),
 		}
@@ -163,7 +204,7 @@ func (s *Store) isLog(slot uint16) bool {
 	return sg != nil && sg.kind == segment.Log
 }
 
-// errMoved never leaves find: the index has another location by then.
+// errMoved never leaves load: the index has another location by then.
 var errMoved = fmt.Errorf("%w: a record is not where the index says", ErrCorrupt)
 
 // largeHint covers the record of a value of 25 MiB: 200 chunks, a key and
@@ -203,27 +244,36 @@ func (g *getter) checkKey(key string, off int64) error {
 	return &CorruptError{File: file, Offset: off, Reason: fmt.Sprintf("no value of key %q here, though the index says so", key)}
 }
 
-// value returns a copy of the value.
+// value returns a copy of the value, which is not nil.
 func (g *getter) value(ctx context.Context) ([]byte, error) {
+	value, err := g.appendValue(ctx, []byte{})
+	if err != nil {
+		return nil, err
+	}
+	return value, nil
+}
+
+// appendValue appends the value to b, or returns b with an error.
+func (g *getter) appendValue(ctx context.Context, b []byte) ([]byte, error) {
 	if g.rec.Chunks == nil {
-		return append(make([]byte, 0, len(g.rec.Value)), g.rec.Value...), nil
+		return append(b, g.rec.Value...), nil
 	}
 	if g.rec.Length > int64(len(g.rec.Chunks))*segment.MaxRaw {
-		return nil, &CorruptError{File: g.sg.name(), Reason: "the chunks of a value are fewer than its length needs"}
+		return b, &CorruptError{File: g.sg.name(), Reason: "the chunks of a value are fewer than its length needs"}
 	}
-	value := make([]byte, 0, g.rec.Length)
+	value := slices.Grow(b, int(g.rec.Length))
 	for _, c := range g.rec.Chunks {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return b, err
 		}
-		b, err := g.sg.reader.ReadChunk(c, &g.buf)
+		chunk, err := g.sg.reader.ReadChunk(c, &g.buf)
 		if err != nil {
-			return nil, inFile(g.sg.name(), err)
+			return b, inFile(g.sg.name(), err)
 		}
-		value = append(value, b...)
+		value = append(value, chunk...)
 	}
-	if int64(len(value)) != g.rec.Length {
-		return nil, &CorruptError{File: g.sg.name(), Reason: fmt.Sprintf("a value of %d bytes has chunks of %d", g.rec.Length, len(value))}
+	if n := int64(len(value) - len(b)); n != g.rec.Length {
+		return b, &CorruptError{File: g.sg.name(), Reason: fmt.Sprintf("a value of %d bytes has chunks of %d", g.rec.Length, n)}
 	}
 	return value, nil
 }

@@ -248,7 +248,9 @@ func (st *valueStream) finish(w *write) error {
 func (v *valueLog) sync() error {
 	v.mu.Lock()
 	unsynced := v.unsynced
-	v.unsynced = map[*seg]struct{}{}
+	if len(unsynced) > 0 {
+		v.unsynced = map[*seg]struct{}{}
+	}
 	v.mu.Unlock()
 	for sg := range unsynced {
 		if err := sg.syncValues(); err != nil {

@@ -211,10 +211,9 @@ func (l *lister) settle(ctx context.Context) error {
 		return nil
 	}
 	l.current.live = false
-	g := getters.Get().(*getter)
-	defer g.done()
-	switch err := g.find(ctx, l.s, string(l.current.key)); err {
+	switch g, err := l.s.find(ctx, string(l.current.key)); err {
 	case nil:
+		defer g.done()
 		l.result.Keys = append(l.result.Keys, g.info())
 		return nil
 	case ErrNotFound:

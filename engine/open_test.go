@@ -386,12 +386,16 @@ func TestOpenUnknownVersion(t *testing.T) {
 		a.edit(name, func([]byte) []byte { return old })
 	}
 	// A checkpoint of another version is not needed.
-	a.edit(checkpointName, func(b []byte) []byte {
-		binary.LittleEndian.PutUint32(b[8:], 2)
-		return b
-	})
-	a.open()
-	a.wantValue("key", "value")
+	for _, version := range []uint32{checkpointVersion - 1, checkpointVersion + 1} {
+		a.edit(checkpointName, func(b []byte) []byte {
+			binary.LittleEndian.PutUint32(b[8:], version)
+			return b
+		})
+		a.open()
+		a.wantValue("key", "value")
+		a.writesCheckpoint()
+		a.close()
+	}
 }
 
 func TestOpenClock(t *testing.T) {

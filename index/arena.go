@@ -9,11 +9,11 @@ import (
 const (
 	// pageBytes is the step in which tables grow. Where the system's pages are larger, so are the steps in fact.
 	pageBytes = 4096
+	// slotBytes is what a slot takes with its tag.
 	slotBytes = 22
 
 	// regionSlots is the capacity of a table: 22 pages, of slots as of the multiple of 4,096 that they are.
 	regionSlots = 4096
-	regionPages = regionSlots * slotBytes / pageBytes
 	pageSlots   = pageBytes / slotBytes
 )
 
@@ -25,9 +25,21 @@ type arena struct {
 	times regions
 }
 
-func (a *arena) takeSlots() []slot {
-	b := a.take(&a.slots, regionSlots*slotBytes)
-	return unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(b))), regionSlots)
+// takeSlots returns the first n slots of a region and the tags that belong to them.
+func (a *arena) takeSlots(n int) ([]slot, []byte) {
+	return splitSlots(a.take(&a.slots, regionSlots*slotBytes), n)
+}
+
+// splitSlots parts memory into n slots and their tags, which stand behind them: one place for both grows in the steps of
+// one.
+func splitSlots(b []byte, n int) ([]slot, []byte) {
+	const size = int(unsafe.Sizeof(slot{}))
+	return unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(b))), n), b[n*size : n*slotBytes : n*slotBytes]
+}
+
+// slotRegion returns the whole region that begins with the slots.
+func slotRegion(s []slot) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), regionSlots*slotBytes)
 }
 
 func (a *arena) takeTimes() []uint32 {
@@ -37,7 +49,7 @@ func (a *arena) takeTimes() []uint32 {
 
 // giveSlots takes a region back of which no more than the first used slots were ever written.
 func (a *arena) giveSlots(s []slot, used int) {
-	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), regionSlots*slotBytes)
+	b := slotRegion(s)
 	trim(b, 0, used*slotBytes)
 	a.give(&a.slots, b)
 }
@@ -48,12 +60,14 @@ func (a *arena) giveTimes(t []uint32, used int) {
 	a.give(&a.times, b)
 }
 
-// trimSlots gives back the pages of a region between what is used and what was used.
-func trimSlots(s []slot, used, was int) {
-	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), regionSlots*slotBytes)
-	trim(b, used*slotBytes, was*slotBytes)
+// resizeSlots is takeSlots in a region of which was slots are in use. It gives back the pages that are not any more.
+func resizeSlots(s []slot, was, n int) ([]slot, []byte) {
+	b := slotRegion(s)
+	trim(b, n*slotBytes, was*slotBytes)
+	return splitSlots(b, n)
 }
 
+// trimTimes gives back the pages of a region between what is used and what was used.
 func trimTimes(t []uint32, used, was int) {
 	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(t))), regionSlots*4)
 	trim(b, used*4, was*4)

@@ -34,11 +34,13 @@ func TestGiveBack(t *testing.T) {
 	var a arena
 	defer a.close()
 	before := resident(t)
-	slots, times := make([][]slot, n), make([][]uint32, n)
+	slots, tags, times := make([][]slot, n), make([][]byte, n), make([][]uint32, n)
 	for i := range n {
-		slots[i], times[i] = a.takeSlots(), a.takeTimes()
+		slots[i], tags[i] = a.takeSlots(regionSlots)
+		times[i] = a.takeTimes()
 		for at := range slots[i] {
 			slots[i][at].setFree()
+			tags[i][at] = 1
 			times[i][at] = 1
 		}
 	}

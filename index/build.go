@@ -1,32 +1,35 @@
 package index
 
 import (
+	"math"
 	"sort"
 	"sync"
 	"unsafe"
 )
 
-// batch is a sorted sequence of entries on the way into tables. times is as long as slots, or empty if none expires.
+// batch is a sorted sequence of entries on the way into tables. tags is as long as slots; so is times, or it is empty if
+// none expires.
 type batch struct {
 	slots []slot
+	tags  []byte
 	times []uint32
 }
 
 var batches = sync.Pool{New: func() any {
-	return &batch{slots: make([]slot, 0, regionSlots)}
+	return &batch{slots: make([]slot, 0, regionSlots), tags: make([]byte, 0, regionSlots)}
 }}
 
 func (b *batch) recycle() {
 	if cap(b.slots) > regionSlots {
 		return // Grown for a table that should not exist; not worth keeping.
 	}
-	b.slots, b.times = b.slots[:0], b.times[:0]
+	b.slots, b.tags, b.times = b.slots[:0], b.tags[:0], b.times[:0]
 	batches.Put(b)
 }
 
 // cut returns the entries from i up to j.
 func (b *batch) cut(i, j int) *batch {
-	c := &batch{slots: b.slots[i:j]}
+	c := &batch{slots: b.slots[i:j], tags: b.tags[i:j]}
 	if len(b.times) > 0 {
 		c.times = b.times[i:j]
 	}
@@ -90,7 +93,7 @@ func (s *shard) install(t *table, b *batch, limit int) {
 			break
 		}
 		s.resize(t, shape, len(b.times) > 0)
-		if t.place(b.slots, b.times) {
+		if t.place(b) {
 			return
 		}
 		limit = shape.limit + 1
@@ -100,7 +103,7 @@ func (s *shard) install(t *table, b *batch, limit int) {
 		return
 	}
 	s.resize(t, oversize(len(b.slots)+1), len(b.times) > 0)
-	if !t.place(b.slots, b.times) {
+	if !t.place(b) {
 		panic("index: entries do not fit a table twice their number")
 	}
 }
@@ -175,16 +178,15 @@ func (s *shard) resize(t *table, to shape, column bool) {
 	region := to.slots > heapSlots[len(heapSlots)-1] && to.slots <= regionSlots
 	was := len(t.slots)
 	if region && t.region {
-		t.slots = t.slots[:to.slots]
-		trimSlots(t.slots, to.slots, was)
+		t.slots, t.tags = resizeSlots(t.slots, was, to.slots)
 	} else {
 		if t.region {
 			a.giveSlots(t.slots, was)
 		}
 		if region {
-			t.slots = a.takeSlots()[:to.slots]
+			t.slots, t.tags = a.takeSlots(to.slots)
 		} else {
-			t.slots = make([]slot, to.slots)
+			t.slots, t.tags = splitSlots(make([]byte, to.slots*slotBytes), to.slots)
 		}
 	}
 	switch {
@@ -201,7 +203,24 @@ func (s *shard) resize(t *table, to shape, column bool) {
 		}
 	}
 	t.homes, t.limit, t.region = to.homes, to.limit, region
+	t.newStarts()
 	s.index.held.Add(t.memory() - before)
+}
+
+// newStarts makes room for the starts of all groups.
+func (t *table) newStarts() {
+	groups := (t.homes + groupHomes - 1) / groupHomes
+	if len(t.slots) > math.MaxUint16 {
+		groups = 0
+	}
+	size := groups
+	if t.region {
+		size = regionSlots / groupHomes // at once: growing leaves no garbage behind
+	}
+	if cap(t.starts) != size {
+		t.starts = make([]uint16, size)
+	}
+	t.starts = t.starts[:groups]
 }
 
 func (s *shard) newTimes(n int, region bool) []uint32 {
@@ -222,11 +241,11 @@ func (s *shard) addColumn(t *table) {
 	s.index.held.Add(t.memory() - before)
 }
 
-// memory is what slots and times take, in bytes.
+// memory is what the columns of a table take, in bytes.
 func (t *table) memory() int64 {
-	n, m := len(t.slots)*slotBytes, len(t.times)*4
+	slots, times := len(t.slots)*slotBytes, len(t.times)*4
 	if t.region {
-		n, m = roundUp(n, pageBytes), roundUp(m, pageBytes)
+		slots, times = roundUp(slots, pageBytes), roundUp(times, pageBytes)
 	}
-	return int64(n + m)
+	return int64(slots + times + cap(t.starts)*2)
 }

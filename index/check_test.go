@@ -1,6 +1,7 @@
 package index
 
 import (
+	"math"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -92,7 +93,7 @@ func check(t testing.TB, x *Index) map[Hash]Entry {
 						t.Fatalf("shard %d: wide size %d", i, e.Size)
 					}
 				}
-				all[joinHash(i, sl.hi(), sl.lo())] = e
+				all[joinHash(i, sl.hi(), tb.lo(p))] = e
 				sum.bytes += e.Size
 			}
 			count += tb.count
@@ -117,6 +118,7 @@ func check(t testing.TB, x *Index) map[Hash]Entry {
 func checkTable(t testing.TB, tb *table) {
 	t.Helper()
 	var last *slot
+	var lastLo uint64
 	gap := 0 // behind the last free slot
 	count, expiring := 0, 0
 	for p := range tb.slots {
@@ -132,20 +134,44 @@ func checkTable(t testing.TB, tb *table) {
 			continue
 		}
 		count++
-		if last != nil && (last.hi() > sl.hi() || last.hi() == sl.hi() && last.lo() >= sl.lo()) {
+		if last != nil && (last.hi() > sl.hi() || last.hi() == sl.hi() && lastLo >= tb.lo(p)) {
 			t.Fatalf("slot %d is not greater than the one before it", p)
 		}
 		if home := tb.home(sl.hi()); home < gap || home > p {
 			t.Fatalf("slot %d has its home at %d, the run begins at %d", p, home, gap)
 		}
-		last = sl
+		last, lastLo = sl, tb.lo(p)
 	}
+	checkStarts(t, tb)
 	if count != tb.count || expiring != tb.expiring || count > tb.limit {
 		t.Fatalf("table of %d entries, %d expiring, recorded %d, %d, limit %d",
 			count, expiring, tb.count, tb.expiring, tb.limit)
 	}
-	if tb.region && (cap(tb.slots) != regionSlots || tb.times != nil && cap(tb.times) != regionSlots) {
-		t.Fatal("table does not own a whole region")
+	if len(tb.tags) != len(tb.slots) {
+		t.Fatalf("%d slots, %d tags", len(tb.slots), len(tb.tags))
+	}
+	if tb.region && tb.times != nil && cap(tb.times) != regionSlots {
+		t.Fatal("table does not own a whole region of expirations")
+	}
+}
+
+// checkStarts compares the starts of groups with their definition.
+func checkStarts(t testing.TB, tb *table) {
+	t.Helper()
+	if want := (tb.homes + groupHomes - 1) / groupHomes; len(tb.starts) != want && len(tb.slots) <= math.MaxUint16 {
+		t.Fatalf("%d starts, want %d", len(tb.starts), want)
+	}
+	p := 0
+	end := 0 // behind the last entry of the groups before
+	for g, start := range tb.starts {
+		for ; p < len(tb.slots) && (tb.slots[p].free() || tb.home(tb.slots[p].hi()) < g*groupHomes); p++ {
+			if !tb.slots[p].free() {
+				end = p + 1
+			}
+		}
+		if want := max(end, g*groupHomes); int(start) != want {
+			t.Fatalf("group %d starts at %d, want %d", g, start, want)
+		}
 	}
 }
 

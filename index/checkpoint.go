@@ -147,7 +147,7 @@ func (s *shard) pack(dst []byte, l layout) (_ []byte, wide []int64) {
 				continue
 			}
 			at := p.location()
-			w.put(p.lo(), 48)
+			w.put(t.lo(i), 48)
 			w.put(p.hi()&maskOf(64-l.group), 64-l.group)
 			w.put(uint64(at.Ordinal())|uint64(at.Unit())<<l.ordinal|uint64(at.Slot())<<(l.ordinal+l.unit), l.location())
 			time := uint64(t.time(i))

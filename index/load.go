@@ -198,6 +198,7 @@ func (l *loader) add(hi, lo uint64, e Entry) {
 	b := l.batch
 	n := len(b.slots)
 	b.slots = b.slots[:n+1]
+	b.tags = append(b.tags, byte(lo))
 	b.slots[n].set(hi, lo, uint64(e.Location)<<sizeBits|uint64(min(e.Size, wideSize)))
 	if e.Size >= wideSize {
 		l.shard.widen(joinHash(l.shard.id, hi, lo), e.Size)
@@ -217,7 +218,7 @@ func (l *loader) flush() {
 	}
 	s := l.shard
 	s.install(s.lookup(l.batch.slots[0].hi()), l.batch, 0)
-	l.batch.slots, l.batch.times = l.batch.slots[:0], l.batch.times[:0]
+	l.batch.slots, l.batch.tags, l.batch.times = l.batch.slots[:0], l.batch.tags[:0], l.batch.times[:0]
 }
 
 // end checks what stands behind the entries.

@@ -52,7 +52,7 @@ func (s *shard) read(from Hash, dst []scanned) (n int) {
 		i := 0
 		// In the tables behind the first everything is greater than from.
 		if n == 0 && d == s.slotOf(hi) {
-			i, _ = t.find(hi, lo)
+			i = t.seek(hi, lo)
 		}
 		for ; i < len(t.slots); i++ {
 			if t.slots[i].free() {
@@ -62,7 +62,7 @@ func (s *shard) read(from Hash, dst []scanned) (n int) {
 				return n
 			}
 			p := &t.slots[i]
-			dst[n] = scanned{joinHash(s.id, p.hi(), p.lo()), s.entry(t, i)}
+			dst[n] = scanned{joinHash(s.id, p.hi(), t.lo(i)), s.entry(t, i)}
 			n++
 		}
 		span := 1 << (s.depth - t.depth)

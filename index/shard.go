@@ -50,7 +50,7 @@ func (s *shard) entry(t *table, i int) Entry {
 	p := &t.slots[i]
 	e := Entry{Location: p.location(), Size: p.size(), Expiration: t.time(i)}
 	if e.Size == wideSize {
-		e.Size = s.wide[joinHash(s.id, p.hi(), p.lo())]
+		e.Size = s.wide[joinHash(s.id, p.hi(), t.lo(i))]
 	}
 	return e
 }
@@ -95,14 +95,14 @@ func (s *shard) put(hi, lo uint64, e Entry) (old Entry, replaced bool) {
 	if found {
 		old = s.entry(t, i)
 	} else {
-		for t.count >= t.limit || i == len(t.slots) || !t.open(i) {
+		for i = t.seek(hi, lo); t.count >= t.limit || i == len(t.slots) || !t.open(i, hi); i = t.seek(hi, lo) {
 			s.grow(t)
 			t = s.lookup(hi)
-			i, _ = t.find(hi, lo)
 		}
 		s.count++
 	}
 	t.slots[i].set(hi, lo, 0)
+	t.tags[i] = byte(lo)
 	t.slots[i].setMeta(e.Location, e.Size)
 	if e.Size >= wideSize {
 		s.widen(joinHash(s.id, hi, lo), e.Size)
