@@ -247,9 +247,9 @@ func (st *valueStream) finish(w *write) error {
 // sync makes all finished values durable. The disk lock of the committer is held.
 func (v *valueLog) sync() error {
 	v.mu.Lock()
-	unsynced := v.unsynced
-	if len(unsynced) > 0 {
-		v.unsynced = map[*seg]struct{}{}
+	var unsynced map[*seg]struct{}
+	if len(v.unsynced) > 0 { // or each sync would allocate
+		unsynced, v.unsynced = v.unsynced, map[*seg]struct{}{}
 	}
 	v.mu.Unlock()
 	for sg := range unsynced {
