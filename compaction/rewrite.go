@@ -96,11 +96,17 @@ const (
 	// samples is how many records a dictionary is trained on. With half as many
 	// real JSON records are packed 1 % worse, in half the time.
 	samples = 2000
+	// trainingBytes is how many bytes of them at most: the time grows with the
+	// bytes.
+	trainingBytes = 2 << 20
 	// sampleBytes is the longest record that is taken as a sample.
 	sampleBytes = 8 << 10
 	// dictionaryFrom is from how many bytes of records on a segment has a
 	// dictionary.
 	dictionaryFrom = 512 << 10
+	// dictionaryShare is the part of the data, one in so many, that a dictionary
+	// may be: a larger one does not pay.
+	dictionaryShare = 64
 
 	// apartFrom is from how many bytes on records that expire are worth a
 	// segment of their own.
@@ -344,8 +350,12 @@ func (r *rewriter) keptBy() (total int64, kept []int64, err error) {
 }
 
 // adoptDictionary chooses one for a young form: any of the same kind of data will
-// do until that settles.
+// do until that settles. Records of which few go into a frame gain little by it, and
+// with one a frame they count as settled.
 func (r *rewriter) adoptDictionary(total int64, kept []int64) error {
+	if total > r.report.Kept*youngDictionaryFrame/4 {
+		return nil
+	}
 	kept[0] = 0
 	most := slices.Max(kept)
 	switch {
@@ -356,6 +366,9 @@ func (r *rewriter) adoptDictionary(total int64, kept []int64) error {
 	case r.opts.Train:
 		return r.trainDictionary(total)
 	}
+	if int64(len(r.dictionaries[r.chosen])) > total/dictionaryShare {
+		r.chosen = 0
+	}
 	return nil
 }
 
@@ -365,8 +378,7 @@ func (r *rewriter) trainDictionary(total int64) error {
 	if err != nil {
 		return err
 	}
-	// A dictionary that is larger than 1/64 of the data does not pay.
-	if d := segment.BuildDictionary(training, int(min(total/64, segment.DictionarySize))); d != nil {
+	if d := segment.BuildDictionary(training, int(min(total/dictionaryShare, segment.DictionarySize))); d != nil {
 		r.choose(d)
 	}
 	return nil
@@ -397,7 +409,15 @@ func (r *rewriter) dictionaryOf(v *Victim) (int, error) {
 func (r *rewriter) training() ([][]byte, error) {
 	var buf segment.Buffer
 	var training [][]byte
+	size := 0
 	for _, s := range r.sampled {
+		size += s.size
+	}
+	every := size/trainingBytes + 1
+	for i, s := range r.sampled {
+		if i%every != 0 {
+			continue
+		}
 		if err := r.check(); err != nil {
 			return nil, err
 		}

@@ -33,7 +33,13 @@ func margin(total int64) int64 {
 // there is any garbage, so a store that refuses puts below it never locks up.
 // Deletes may use it.
 func Reserve(total int64) int64 {
-	return margin(total) + Unit(total)
+	return margin(total) + spare(total)
+}
+
+// spare is room for the rewrite of any segment that is not much larger than those
+// of today: the store may have been three times as large when it was written.
+func spare(total int64) int64 {
+	return min(max(total/16, minUnit), maxUnit)
 }
 
 // view is a state, and what follows from it. All of it but the number of
@@ -227,11 +233,11 @@ func (v *view) tight() bool {
 	return v.slack() < 0.5
 }
 
-// slack is 1 if there are at least two units of room above the reserve, and
+// slack is 1 if there is at least twice the spare room above the reserve, and
 // falls to 0 at the reserve.
 func (v *view) slack() float64 {
 	if v.Free < 0 {
 		return 1
 	}
-	return min(max(float64(v.Free-Reserve(v.total))/float64(2*v.unit), 0), 1)
+	return min(max(float64(v.Free-Reserve(v.total))/float64(2*spare(v.total)), 0), 1)
 }

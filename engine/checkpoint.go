@@ -250,7 +250,8 @@ type checkpointed struct {
 var (
 	errCheckpoint = errors.New("damaged")
 
-	// errStale: the checkpoint is of segments that have been replaced since.
+	// errStale: the checkpoint is of segments that have been replaced since, or
+	// of another version of the program.
 	errStale = errors.New("out of date")
 )
 
@@ -267,6 +268,9 @@ func (s *Store) readCheckpointHead(file vfs.File) (*checkpoint, error) {
 		return nil, errCheckpoint
 	}
 	if v := binary.LittleEndian.Uint32(header[8:]); v != checkpointVersion {
+		if v == 1 {
+			return nil, fmt.Errorf("%w: it is of format version 1", errStale)
+		}
 		return nil, fmt.Errorf("%w %d", ErrVersion, v)
 	}
 	length := int64(binary.LittleEndian.Uint32(header[12:]))

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -32,6 +33,19 @@ func (d *dictionaries) put(n int) uint64 {
 	return id
 }
 
+// putLarge puts n values of 3 KiB.
+func (d *dictionaries) putLarge(n int) uint64 {
+	d.Helper()
+	for i := range n {
+		var value []byte
+		for k := 7 * i; len(value) < 3<<10; k++ {
+			value = append(value, d.data.Value(k%d.data.Keys)...)
+		}
+		d.apiTest.put(fmt.Sprintf("large:%d", i), string(value), nil)
+	}
+	return d.put(0)
+}
+
 // pack rewrites segments, and returns the one that it made and its dictionary.
 func (d *dictionaries) pack(form compaction.Form, victims ...uint64) (id uint64, dictionary []byte) {
 	d.Helper()
@@ -57,13 +71,13 @@ func (d *dictionaries) must(err error) {
 // What is packed the cheap way takes over the dictionary of its victims, or of the
 // newest packed segment; it trains one only in a large store.
 func TestYoungDictionary(t *testing.T) {
-	data, err := dataset.Spec{Kind: dataset.JSON, Keys: 30_000}.New()
+	data, err := dataset.Spec{Kind: dataset.JSON, Keys: 60_000}.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := openAPI(t, Options{Sync: SyncNever, ManualCompaction: true, SegmentBytes: 64 << 20})
 	d := &dictionaries{apiTest: a, data: data}
-	const few = 3000 // 1.3 MB
+	const few = 6000 // 2.7 MB
 
 	if _, got := d.pack(compaction.Young, d.put(few)); got != nil {
 		t.Error("a dictionary was trained for a small store")
@@ -72,7 +86,7 @@ func TestYoungDictionary(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(a.path, "large"), make([]byte, trainFrom), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	young, trained := d.pack(compaction.Young, d.put(5*few))
+	young, trained := d.pack(compaction.Young, d.put(3*few))
 	if trained == nil {
 		t.Fatal("no dictionary was trained for a large store")
 	}
@@ -86,6 +100,9 @@ func TestYoungDictionary(t *testing.T) {
 	last, got := d.pack(compaction.Young, young, d.put(few/2))
 	if !bytes.Equal(got, trained) {
 		t.Error("the dictionary of a victim was not taken over")
+	}
+	if _, got := d.pack(compaction.Young, d.putLarge(1000)); got != nil {
+		t.Error("large records took a dictionary over")
 	}
 	if _, got := d.pack(compaction.Settled, last); bytes.Equal(got, trained) {
 		t.Error("a dictionary that was taken over came to be settled")

@@ -63,7 +63,9 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 		opts.MaxBytes = maxPacked
 	}
 	if opts.Form == compaction.Young {
-		opts.Dictionary, opts.Train = s.newestDictionary(), s.diskBytes() >= trainFrom
+		opts.Dictionary = s.newestDictionary()
+		opts.Train = opts.Dictionary == nil && !c.trained && s.diskBytes() >= trainFrom
+		c.trained = c.trained || opts.Train // if it comes to nothing, it will again
 	}
 	// Puts that are accepted before they are written leave the room.
 	room := j.live()

@@ -37,6 +37,7 @@ type compactor struct {
 	activity activity
 	expired  expiredScan
 	retry    time.Time // not before, after a job that failed
+	trained  bool      // a dictionary, for a young form
 	orphans  []string  // files of jobs whose edit failed; see compactJob.replace
 }
 

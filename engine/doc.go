@@ -129,7 +129,7 @@
 //
 // So that it hardly comes to that, such a store also refuses puts while so little is
 // free that compaction could not write a segment: 4 MiB, or a fiftieth of the store,
-// and a 48th of the store, but 4 to 64 MiB. What was deleted or overwritten then
+// and a sixteenth of the store, but 4 to 64 MiB. What was deleted or overwritten then
 // still makes room.
 //
 // With [SyncEvery] and [SyncNever], puts are refused a little earlier: a put is

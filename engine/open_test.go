@@ -393,6 +393,10 @@ func TestOpenUnknownVersion(t *testing.T) {
 		})
 		a.open()
 		a.wantValue("key", "value")
+		// One of an older program is not damaged.
+		if err := checkVerify(a.ctx, a.Store); (err == nil) != (version < checkpointVersion) {
+			t.Errorf("a checkpoint of version %d: %v", version, err)
+		}
 		a.writesCheckpoint()
 		a.close()
 	}

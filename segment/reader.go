@@ -14,6 +14,7 @@ type Reader struct {
 	file   io.ReaderAt
 	dec    *decompressor
 
+	dictionary    bool  // it has one
 	dictionaryErr error // why frames compressed with the dictionary cannot be read
 }
 
@@ -68,7 +69,7 @@ func (r *Reader) readDictionary() error {
 		r.dictionaryErr = corrupt(HeaderSize, fmt.Sprintf("dictionary: %v", err))
 		return nil
 	}
-	r.dec = dec
+	r.dec, r.dictionary = dec, true
 	return nil
 }
 
@@ -78,7 +79,7 @@ func (r *Reader) Dictionary() ([]byte, error) {
 	if r.header.Kind != Packed {
 		return nil, nil
 	}
-	if r.dictionaryErr != nil {
+	if r.dictionaryErr != nil || !r.dictionary {
 		return nil, r.dictionaryErr
 	}
 	var buf Buffer
