@@ -19,8 +19,10 @@ const (
 // beside the store; at least 4 MiB and at most 64 MiB. With a sixteenth, a store of
 // 230 MB takes a tenth more at the same rate of overwrites.
 func Unit(total int64) int64 {
-	return min(max(total/48, minUnit), maxUnit)
+	return asUnit(total / 48)
 }
+
+func asUnit(n int64) int64 { return min(max(n, minUnit), maxUnit) }
 
 // margin returns how many bytes jobs leave free on disk, other than those that
 // remove dead segments: room for what is written while they run.
@@ -39,7 +41,7 @@ func Reserve(total int64) int64 {
 // spare is room for the rewrite of any segment that is not much larger than those
 // of today: the store may have been three times as large when it was written.
 func spare(total int64) int64 {
-	return min(max(total/16, minUnit), maxUnit)
+	return asUnit(total / 16)
 }
 
 // view is a state, and what follows from it. All of it but the number of

@@ -89,9 +89,8 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 }
 
 // trainFrom is how many bytes on disk a store has so that a dictionary is trained
-// for young segments, from which the others take it over. It takes half a second,
-// in which writers go on with half the processors of a small machine: too much for a
-// store that was filled in one.
+// for young segments, from which the others take it over. That takes a processor for
+// half a second: with 64 writers, who had filled a store in one, half of all the work.
 const trainFrom = 128 << 20
 
 // newestDictionary returns that of the newest packed segment which has one, nil if
