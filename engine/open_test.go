@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -181,21 +183,41 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
+// copyStore copies the files of a store as they are at one instant, which are those
+// that a kill would leave. The store may be open, and its background at work: files
+// are read until two readings in a row agree.
 func copyStore(t testing.TB, from, to string) {
 	t.Helper()
-	entries, err := os.ReadDir(from)
+	files := readFiles(t, from)
+	for again := readFiles(t, from); !maps.EqualFunc(files, again, bytes.Equal); again = readFiles(t, from) {
+		files = again
+	}
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(to, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// readFiles reads the files of a directory that are there when their turn comes.
+func readFiles(t testing.TB, dir string) map[string][]byte {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
+	files := make(map[string][]byte)
 	for _, e := range entries {
-		b, err := os.ReadFile(filepath.Join(from, e.Name()))
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(to, e.Name()), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		files[e.Name()] = b
 	}
+	return files
 }
 
 func appendTo(t testing.TB, name, text string) {
