@@ -18,9 +18,10 @@ type Config struct {
 	// long is run half as often, rounded down, but at least once. Four are needed
 	// for [report.Compare] to call anything significant.
 	Rounds int
-	// Round is how long a round of operations goes on that are not counted.
+	// Round is how long a round of operations goes on that are not counted: four
+	// times as long where caches have to fill and compaction has to get going.
 	Round time.Duration
-	// WarmUp is how long they go on before it.
+	// WarmUp is how long they go on before it, or four times as long.
 	WarmUp time.Duration
 	// Limit ends a round of counted operations that takes longer.
 	Limit time.Duration

@@ -23,6 +23,7 @@ func gets(threads []int) []Workload {
 				Name:    fmt.Sprintf("get/%s/threads=%d", read.name, n),
 				About:   read.about + " The disk use is that of the store.",
 				Threads: n,
+				slow:    read.name == "zipf",
 				run:     func(r *round) error { return r.get(read.op) },
 			})
 		}

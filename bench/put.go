@@ -37,11 +37,13 @@ func overwrites(threads int) []Workload {
 		Name:    fmt.Sprintf("overwrite/uniform/threads=%d", threads),
 		About:   fmt.Sprintf(about, "uniformly"),
 		Threads: threads,
+		slow:    true,
 		run:     func(r *round) error { return r.overwrite(r.data.Uniform) },
 	}, {
 		Name:    fmt.Sprintf("overwrite/zipf/threads=%d", threads),
 		About:   fmt.Sprintf(about, "by Zipf's law"),
 		Threads: threads,
+		slow:    true,
 		run:     func(r *round) error { return r.overwrite(r.data.Zipf) },
 	}}
 }

@@ -15,6 +15,7 @@ type Workload struct {
 	Durable bool // each put is on disk when it returns
 
 	long bool // it is run in half of the rounds
+	slow bool // to get going: caches fill, and compaction begins; see slowDown
 	run  func(r *round) error
 	// probe, if any, measures before each round what the machine gives for it.
 	probe func(ctx context.Context, r *runner) error
@@ -24,7 +25,7 @@ type Workload struct {
 // with one thread and with as many as given.
 func Workloads(threads int) []Workload {
 	counts := slices.Compact([]int{1, threads})
-	return slices.Concat(
+	all := slices.Concat(
 		loads(counts),
 		durablePuts(),
 		overwrites(threads),
@@ -37,6 +38,12 @@ func Workloads(threads int) []Workload {
 		opens(),
 		[]Workload{memoryPerKey()},
 	)
+	for i := range all {
+		if w := &all[i]; w.slow {
+			w.About += fmt.Sprintf(" Rounds are %d times as long as others.", slowDown)
+		}
+	}
+	return all
 }
 
 // Select returns the workloads whose names match a regular expression.

@@ -35,6 +35,7 @@ func ycsb(threads int) []Workload {
 			Name:    fmt.Sprintf("ycsb/%s/threads=%d", m.name, threads),
 			About:   fmt.Sprintf("YCSB %s on a settled store: %s, nothing synced.", m.name, m.about),
 			Threads: threads,
+			slow:    true,
 			run:     func(r *round) error { return r.mixed(m) },
 		})
 	}
