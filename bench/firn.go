@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/firnkv/firn/engine"
@@ -14,7 +15,7 @@ import (
 var Firn = Engine{
 	Name:          "firn",
 	Module:        "github.com/firnkv/firn",
-	Configuration: "The defaults: zstd, 64 MiB of cache, compaction by itself. SyncAlways where puts are durable, otherwise SyncNever.",
+	Configuration: "The defaults: zstd, 64 MiB of cache, compaction by itself; values are read into buffers that are used again. SyncAlways where puts are durable, otherwise SyncNever.",
 	Open:          openFirn,
 }
 
@@ -49,8 +50,14 @@ func (f firn) PutStream(key string, r io.Reader) error {
 	return f.s.PutReader(context.Background(), key, r, nil)
 }
 
+// values are buffers to read into, as callers have who read without allocating.
+var values = sync.Pool{New: func() any { return new([]byte) }}
+
 func (f firn) Get(key string) (int, error) {
-	v, err := f.s.Get(context.Background(), key)
+	buf := values.Get().(*[]byte)
+	v, err := f.s.GetAppend(context.Background(), (*buf)[:0], key)
+	*buf = v
+	values.Put(buf)
 	return len(v), err
 }
 
