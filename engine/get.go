@@ -17,12 +17,11 @@ import (
 // Get returns the value of a key, or an error that matches [ErrNotFound]. The
 // value belongs to the caller.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
-	g, err := s.find(ctx, key)
+	value, err := s.GetAppend(ctx, []byte{}, key) // not nil, even if it is empty
 	if err != nil {
 		return nil, err
 	}
-	defer g.done()
-	return g.value(ctx)
+	return value, nil
 }
 
 // GetAppend appends the value of a key to b and returns the extended slice, as
@@ -37,9 +36,12 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 // returns b as it was; but the room behind its length may have been written to. The
 // store does not keep b. The same b must not be given to two calls at once.
 func (s *Store) GetAppend(ctx context.Context, b []byte, key string) ([]byte, error) {
-	g, err := s.find(ctx, key)
+	cached, g, err := s.find(ctx, key)
 	if err != nil {
 		return b, err
+	}
+	if g == nil {
+		return append(b, cached.Value...), nil
 	}
 	defer g.done()
 	return g.appendValue(ctx, b)
@@ -48,13 +50,17 @@ func (s *Store) GetAppend(ctx context.Context, b []byte, key string) ([]byte, er
 // GetPair returns a key with everything that belongs to it, or an error that
 // matches [ErrNotFound]. The pair belongs to the caller.
 func (s *Store) GetPair(ctx context.Context, key string) (*Pair, error) {
-	g, err := s.find(ctx, key)
+	cached, g, err := s.find(ctx, key)
 	if err != nil {
 		return nil, err
 	}
+	if g == nil {
+		info := infoOf(&cached)
+		return &Pair{Key: info.Name, Value: append([]byte{}, cached.Value...), Metadata: info.Metadata, Expiration: info.Expiration}, nil
+	}
 	defer g.done()
 	info := g.info() // reading the chunks of a large value takes its buffer
-	value, err := g.value(ctx)
+	value, err := g.appendValue(ctx, []byte{})
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +73,13 @@ func (s *Store) GetPair(ctx context.Context, key string) (*Pair, error) {
 // 1 MiB of memory, however long the value is. It has to be closed: until then,
 // the file that holds the value stays on disk.
 func (s *Store) GetReader(ctx context.Context, key string) (*ValueReader, error) {
-	g, err := s.find(ctx, key)
+	cached, g, err := s.find(ctx, key)
 	if err != nil {
 		return nil, err
+	}
+	if g == nil {
+		n := int64(len(cached.Value))
+		return &ValueReader{info: infoOf(&cached), length: n, left: n, chunk: bytes.Clone(cached.Value)}, nil
 	}
 	defer g.done()
 	r := &ValueReader{info: g.info(), length: g.rec.Length}
@@ -103,26 +113,49 @@ func (g *getter) done() {
 	getters.Put(g)
 }
 
-// find looks the key up and decodes its record into a getter, which the caller
-// gives back. What is not there takes none.
-func (s *Store) find(ctx context.Context, key string) (*getter, error) {
+// find looks the key up and returns its record in the cache. If the cache has none,
+// it decodes the record into a getter, which the caller gives back; otherwise there
+// is no getter.
+func (s *Store) find(ctx context.Context, key string) (cached cache.Record, g *getter, err error) {
 	if err := s.check(ctx); err != nil {
-		return nil, err
+		return cached, nil, err
 	}
 	if err := s.opts.Limits.checkKey(key); err != nil {
-		return nil, err
+		return cached, nil, err
 	}
 	hash := s.hasher.Sum(key)
 	e, err := s.lookup(hash)
 	if err != nil {
-		return nil, err
+		return cached, nil, err
 	}
-	g := getters.Get().(*getter)
+	if cached, ok := s.cached(key, e.Location); ok {
+		return cached, nil, nil
+	}
+	g = getters.Get().(*getter)
 	if err := g.load(s, key, hash, e); err != nil {
 		g.done()
-		return nil, err
+		return cached, nil, err
 	}
-	return g, nil
+	return cached, g, nil
+}
+
+// cached returns the record of a key that the index says is at loc, if the cache
+// has it.
+//
+// It takes no reference on the segment, which two atomic operations more would be.
+// If the segment is removed meanwhile, the record is the one that was asked for all
+// the same. And if another has its slot by then, that one is younger than the call,
+// and so is every version of the key in it: one that was visible during the call.
+func (s *Store) cached(key string, loc index.Location) (cache.Record, bool) {
+	sg := s.segs.at(loc.Slot())
+	if sg == nil || sg.pending(loc) {
+		return cache.Record{}, false
+	}
+	r, ok := s.cache.Get(cacheID(sg, loc))
+	if !ok || string(r.Key) != key {
+		return cache.Record{}, false // and reading the record tells what is wrong with the key
+	}
+	return r, true
 }
 
 // lookup returns the entry of a key that is there and has not expired.
@@ -166,7 +199,7 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 		g.sg.release()
 		g.sg = nil
 	}
-	if loc.Unit()&pendingUnit != 0 && s.isLog(loc.Slot()) {
+	if sg := s.segs.at(loc.Slot()); sg != nil && sg.pending(loc) {
 		f := s.committer.lookup(loc)
 		if f == nil || !f.record(int(loc.Ordinal()), &g.rec) {
 			return errMoved
@@ -175,13 +208,6 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 	}
 	if g.sg = s.segs.get(loc.Slot()); g.sg == nil {
 		return errMoved
-	}
-	id := cacheID(g.sg, loc)
-	if r, ok := s.cache.Get(id); ok {
-		g.rec = segment.Record{
-			Key: keyBytes(r.Key), Value: r.Value, Metadata: r.Metadata, Expiration: r.Expiration, Length: int64(len(r.Value)),
-		}
-		return g.checkKey(key, 0)
 	}
 	off := int64(loc.Unit()) * 8
 	err := g.sg.reader.ReadRecord(off, int(loc.Ordinal()), readHint(g.sg, e.Size), &g.buf, &g.rec)
@@ -192,16 +218,16 @@ func (g *getter) read(s *Store, key string, e index.Entry) error {
 		return err
 	}
 	payload := len(g.rec.Key) + len(g.rec.Value) + len(g.rec.Metadata)
-	if g.rec.Chunks == nil && s.cache.Admits(id, payload) {
-		s.cache.Put(id, newCached(&g.rec))
+	if id := cacheID(g.sg, loc); g.rec.Chunks == nil && s.cache.Admits(id, payload) {
+		s.cache.Put(id, cacheRecord(&g.rec))
 	}
 	return nil
 }
 
-// isLog reports whether there is a log segment in a slot.
-func (s *Store) isLog(slot uint16) bool {
-	sg := s.segs.at(slot)
-	return sg != nil && sg.kind == segment.Log
+// pending reports whether a location in the segment is that of a frame that is not
+// written yet.
+func (s *seg) pending(loc index.Location) bool {
+	return loc.Unit()&pendingUnit != 0 && s.kind == segment.Log
 }
 
 // errMoved never leaves load: the index has another location by then.
@@ -244,15 +270,6 @@ func (g *getter) checkKey(key string, off int64) error {
 	return &CorruptError{File: file, Offset: off, Reason: fmt.Sprintf("no value of key %q here, though the index says so", key)}
 }
 
-// value returns a copy of the value, which is not nil.
-func (g *getter) value(ctx context.Context) ([]byte, error) {
-	value, err := g.appendValue(ctx, []byte{})
-	if err != nil {
-		return nil, err
-	}
-	return value, nil
-}
-
 // appendValue appends the value to b, or returns b with an error.
 func (g *getter) appendValue(ctx context.Context, b []byte) ([]byte, error) {
 	if g.rec.Chunks == nil {
@@ -282,6 +299,10 @@ func (g *getter) info() KeyInfo {
 	return KeyInfo{Name: string(g.rec.Key), Expiration: g.rec.Expiration, Metadata: cloneMetadata(g.rec.Metadata)}
 }
 
+func infoOf(r *cache.Record) KeyInfo {
+	return KeyInfo{Name: string(r.Key), Expiration: r.Expiration, Metadata: cloneMetadata(r.Metadata)}
+}
+
 // cloneMetadata returns a copy, nil for none.
 func cloneMetadata(m []byte) []byte {
 	if len(m) == 0 {
@@ -290,13 +311,9 @@ func cloneMetadata(m []byte) []byte {
 	return bytes.Clone(m)
 }
 
-// newCached copies a record for the cache.
-func newCached(rec *segment.Record) *cache.Record {
-	// One allocation for both, which the cache accounts for.
-	b := make([]byte, 0, len(rec.Value)+len(rec.Metadata))
-	b = append(append(b, rec.Value...), rec.Metadata...)
-	n := len(rec.Value)
-	return &cache.Record{Key: string(rec.Key), Value: b[:n:n], Metadata: b[n:], Expiration: rec.Expiration}
+// cacheRecord is a record for the cache, which copies it.
+func cacheRecord(rec *segment.Record) *cache.Record {
+	return &cache.Record{Key: rec.Key, Value: rec.Value, Metadata: rec.Metadata, Expiration: rec.Expiration}
 }
 
 // ValueReader reads a value. It is not safe for concurrent use.

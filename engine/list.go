@@ -211,14 +211,17 @@ func (l *lister) settle(ctx context.Context) error {
 		return nil
 	}
 	l.current.live = false
-	switch g, err := l.s.find(ctx, string(l.current.key)); err {
-	case nil:
-		defer g.done()
-		l.result.Keys = append(l.result.Keys, g.info())
+	cached, g, err := l.s.find(ctx, string(l.current.key))
+	switch {
+	case err == ErrNotFound:
 		return nil
-	case ErrNotFound:
-		return nil
-	default:
+	case err != nil:
 		return err
+	case g == nil:
+		l.result.Keys = append(l.result.Keys, infoOf(&cached))
+	default:
+		l.result.Keys = append(l.result.Keys, g.info())
+		g.done()
 	}
+	return nil
 }

@@ -530,7 +530,7 @@ func (s *Store) apply(fr *frameRecord, loc index.Location, home *seg) (hot bool)
 // read before each write would never be seen twice at one place otherwise.
 func (s *Store) remember(sg *seg, loc index.Location, fr *frameRecord, rec *segment.Record) {
 	if fr.hot && fr.at == 0 {
-		s.cache.Put(cacheID(sg, loc), newCached(rec))
+		s.cache.Put(cacheID(sg, loc), cacheRecord(rec))
 	}
 }
 

@@ -14,8 +14,8 @@
 // eight is, the hits that it costs are worth more than the copies that it saves, and records are admitted at first
 // sight: see usedGain. While there is room, nothing is refused.
 //
-// A use changes no queue; it only counts up to 3 in the record. That is why Get needs no lock: it walks a chain of the
-// hash table by atomic loads. What changes queues and chains holds the lock of a shard.
+// A use changes no queue; it only counts up to 3 in the record. That is why Get needs no lock: it looks into the
+// hash table by atomic loads. What changes queues and table holds the lock of a shard.
 package cache
 
 import "math/bits"
@@ -27,14 +27,16 @@ type ID struct {
 	Place   uint64
 }
 
-// Record is a decoded record. Once it has been given to a cache or obtained from one, nobody modifies it or what it
-// refers to.
+// Record is a decoded record. What one obtained from a cache refers to must not be modified.
 type Record struct {
-	Key        string
+	Key        []byte
 	Value      []byte
 	Metadata   []byte
 	Expiration int64 // of no meaning to the cache
 }
+
+// payload returns the bytes of key, value and metadata.
+func (r *Record) payload() int { return len(r.Key) + len(r.Value) + len(r.Metadata) }
 
 // Cache is a cache of records. Any number of goroutines may call its methods at once. A nil *Cache is one that holds
 // nothing.
@@ -77,22 +79,20 @@ func New(budget int64) *Cache {
 // Get returns the record with the given id, if the cache holds it. The record stays as it is for as long as the caller
 // refers to it, even if it is evicted; but its memory stays in use, too, so that a slow caller better copies the value.
 // Get takes no lock and allocates nothing.
-//
-// In the rare moment in which the hash table grows, Get may miss a record that the cache holds.
-func (c *Cache) Get(id ID) (*Record, bool) {
+func (c *Cache) Get(id ID) (Record, bool) {
 	if c == nil {
-		return nil, false
+		return Record{}, false
 	}
 	h := id.hash()
 	s := c.shard(h)
 	e := s.table.Load().find(id, h)
 	if e == nil {
 		s.misses.Add(1)
-		return nil, false
+		return Record{}, false
 	}
 	s.hits.Add(1)
 	e.use()
-	return &e.record, true
+	return e.record(), true
 }
 
 // Admits reports whether the record with the given id, which Get has missed, is to be Put. It is asked once for each
@@ -107,9 +107,8 @@ func (c *Cache) Admits(id ID, payload int) bool {
 	return c.shard(h).admits(h, sizeOf(payload))
 }
 
-// Put adds a copy of *r, which shares key, value and metadata with it, under the given id, and evicts others to make
-// room, whatever Admits would say. Key, value and metadata should not be parts of larger buffers, which would stay in
-// memory unaccounted. Put does nothing if the cache holds the id already, or if the record is too large: if it takes
+// Put adds a copy of *r, key, value and metadata included, under the given id, and evicts others to make room, whatever
+// Admits would say. Put does nothing if the cache holds the id already, or if the record is too large: if it takes
 // more than 1/16 of what one of at most 16 shards has. That is 256 KiB of a budget of 64 MiB, and 64 KiB at least of
 // one of 1 MiB and more.
 func (c *Cache) Put(id ID, r *Record) {
@@ -142,10 +141,12 @@ func (c *Cache) Move(from, to ID) {
 	h := from.hash()
 	s := c.shard(h)
 	if s.table.Load().find(from, h) == nil {
-		return // it is not worth the lock to find what Get may miss
+		return
 	}
 	if e := s.remove(from, h); e != nil {
-		moved := &entry{id: to, record: e.record, inMain: e.inMain}
+		r := e.record()
+		moved := newEntry(to, &r)
+		moved.inMain = e.inMain
 		moved.uses.Store(e.uses.Load())
 		h = to.hash()
 		c.shard(h).add(moved, h)
@@ -157,8 +158,8 @@ func (c *Cache) shard(h uint64) *shard {
 }
 
 // hash spreads ids, which are small and regular numbers, over 64 bits, by the finalizer of MurmurHash3. The uppermost
-// bits choose the shard, the lowest ones the chain and the place in the ghost queue, and some between are the
-// fingerprint there.
+// bits choose the shard, the lowest ones the bucket and the place in the ghost queue, and some between are the
+// tag and the fingerprint there.
 func (id ID) hash() uint64 {
 	h := id.Segment*0x9e3779b97f4a7c15 + id.Place
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"maps"
 	"math/rand/v2"
 	"runtime"
@@ -36,7 +37,7 @@ func TestPutGetRemove(t *testing.T) {
 	first := recordOf(id, 100)
 	c.Put(id, first)
 	c.Put(id, recordOf(other, 100))
-	if r, ok := c.Get(id); !ok || !r.names(id) || r.Key != "key" || &r.Value[0] != &first.Value[0] {
+	if r, ok := c.Get(id); !ok || !r.names(id) || string(r.Key) != "key" || !bytes.Equal(r.Value, first.Value) || &r.Value[0] == &first.Value[0] {
 		t.Errorf("Get gave %v, %v", r, ok)
 	}
 	if _, ok := c.Get(other); ok {
@@ -47,7 +48,7 @@ func TestPutGetRemove(t *testing.T) {
 	if _, ok := c.Get(id); ok {
 		t.Error("Get found what was removed")
 	}
-	want := Stats{Hits: 1, Misses: 2, Bytes: minChains * chainBytes}
+	want := Stats{Hits: 1, Misses: 2, Bytes: minBuckets * bucketBytes}
 	if got := c.Stats(); got != want {
 		t.Errorf("Stats are %+v, want %+v", got, want)
 	}
@@ -61,8 +62,8 @@ func TestLargeRecordsAreRejected(t *testing.T) {
 	for _, budget := range []int64{minBudget, 1 << 20, 3 << 20, 64 << 20} {
 		c := New(budget)
 		limit := int(budget) / len(c.shards) / maxRecordShare
-		fits := (limit-recordOverhead)*payloadRounding/(payloadRounding+1) - len("key")
-		for recordOf(place(1), fits+1).size() <= int64(limit) {
+		fits := 16
+		for sizeOf(recordOf(place(1), fits+1).payload()) <= int64(limit) {
 			fits++
 		}
 		c.Put(place(1), recordOf(place(1), fits+1))
@@ -95,7 +96,7 @@ func TestModel(t *testing.T) {
 			switch p := r.IntN(100); {
 			case p < 50:
 				record, ok := c.Get(id)
-				if want := model[id]; ok && (want == nil || &record.Value[0] != &want.Value[0] || !record.names(id)) {
+				if want := model[id]; ok && (want == nil || !bytes.Equal(record.Value, want.Value) || !record.names(id)) {
 					t.Fatalf("budget %d: Get(%v) gave %v, want %v", budget, id, record, want)
 				}
 			case p < 90:
@@ -122,18 +123,18 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// requireSound recounts queues, chains and sizes of a cache that nobody else uses.
+// requireSound recounts queues, table and sizes of a cache that nobody else uses.
 func requireSound(t *testing.T, c *Cache) {
 	t.Helper()
 	for i := range c.shards {
 		s := &c.shards[i]
 		table := s.table.Load()
-		used := int64(len(table.chains)) * chainBytes
+		used := int64(len(table.buckets)) * bucketBytes
 		for _, q := range []*queue{&s.small, &s.main} {
 			records, bytes := 0, int64(0)
 			for e := q.oldest; e != nil; e = e.newer {
 				records++
-				bytes += e.record.size()
+				bytes += e.size()
 				if h := e.id.hash(); c.shard(h) != s || table.find(e.id, h) != e || s.queueOf(e) != q {
 					t.Fatalf("shard %d: entry %v is in a queue but not where it belongs", i, e.id)
 				}
@@ -146,15 +147,19 @@ func requireSound(t *testing.T, c *Cache) {
 			}
 			used += bytes
 		}
-		chained := 0
-		for j := range table.chains {
-			for e := table.chains[j].Load(); e != nil; e = e.next.Load() {
-				chained++
+		placed := 0
+		for j := range table.buckets {
+			for b := &table.buckets[j]; b != nil; b = b.more.Load() {
+				for k := range b.entries {
+					if b.entries[k].Load() != nil {
+						placed++
+					}
+				}
 			}
 		}
-		if chained != s.records() || used != s.used.Load() || used > s.limit || len(s.ghost.Load().slots) != ghostSlots*len(table.chains) {
-			t.Fatalf("shard %d: %d of %d records in chains, %d bytes counted as %d of %d, %d ghosts for %d chains",
-				i, chained, s.records(), used, s.used.Load(), s.limit, len(s.ghost.Load().slots), len(table.chains))
+		if placed != s.records() || used != s.used.Load() || used > s.limit || len(s.ghost.Load().slots) != ghostSlots*len(table.buckets) {
+			t.Fatalf("shard %d: %d of %d records in the table, %d bytes counted as %d of %d, %d ghosts for %d buckets",
+				i, placed, s.records(), used, s.used.Load(), s.limit, len(s.ghost.Load().slots), len(table.buckets))
 		}
 	}
 }
@@ -236,21 +241,112 @@ func TestRemoveWhileGrowing(t *testing.T) {
 	}
 }
 
+// TestCrowdedBucket fills a bucket several times over, with entries of two tags, and empties it in another order.
+func TestCrowdedBucket(t *testing.T) {
+	const n = 4*bucketPlaces + 1
+	table := newTable(minBuckets)
+	hash := func(i int) uint64 { return uint64(i%2) << 36 }
+	entries := make([]*entry, n)
+	for i := range entries {
+		entries[i] = newEntry(place(i), recordOf(place(i), 16))
+		table.insert(entries[i], hash(i))
+	}
+	held := func() (buckets int) {
+		t.Helper()
+		for i, e := range entries {
+			if got := table.find(place(i), hash(i)); got != e {
+				t.Fatalf("entry %d is found as %v, want %v", i, got, e)
+			}
+			if table.find(place(n+i), hash(i)) != nil {
+				t.Fatalf("entry %d is found under another id", i)
+			}
+		}
+		for b := table.bucket(0); b != nil; b = b.more.Load() {
+			buckets++
+		}
+		return buckets
+	}
+	if got, want := held(), (n+bucketPlaces-1)/bucketPlaces; got != want {
+		t.Errorf("%d entries are in %d buckets, want %d", n, got, want)
+	}
+	before := held()
+	for i := range entries {
+		i = i * 7 % n
+		table.remove(entries[i], hash(i))
+		entries[i] = nil
+		held()
+	}
+	for i := range entries {
+		entries[i] = newEntry(place(i), recordOf(place(i), 16))
+		table.insert(entries[i], hash(i))
+	}
+	if got := held(); got != before {
+		t.Errorf("%d buckets after the places were used again, %d before", got, before)
+	}
+}
+
+// TestGrowingHidesNothing reads records while others make the table grow: none is missed.
+func TestGrowingHidesNothing(t *testing.T) {
+	for range 10 {
+		c := New(16 << 20)
+		for i := range 8 {
+			c.Put(place(i), recordOf(place(i), 16))
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := 8; i < 20_000; i++ {
+				c.Put(place(i), recordOf(place(i), 16))
+			}
+		})
+		wg.Go(func() {
+			for i := range 100_000 {
+				if r, ok := c.Get(place(i % 8)); !ok || !r.names(place(i%8)) {
+					t.Errorf("Get(%v) gave %v, %v", place(i%8), r, ok)
+					return
+				}
+			}
+		})
+		wg.Wait()
+	}
+}
+
+// TestEveryBlock puts payloads of all lengths for which there is a block, and some more, and reads them.
+func TestEveryBlock(t *testing.T) {
+	for n := range maxInline + 40 {
+		key := min(n, 3)
+		metadata := (n - key) / 3
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(i*7 + n)
+		}
+		r := Record{Key: b[:key], Metadata: b[key : key+metadata], Value: b[key+metadata:], Expiration: int64(n)}
+		e := newEntry(place(n), &r)
+		got := e.record()
+		if !bytes.Equal(got.Key, r.Key) || !bytes.Equal(got.Value, r.Value) || !bytes.Equal(got.Metadata, r.Metadata) ||
+			got.Expiration != r.Expiration || e.id != place(n) {
+			t.Fatalf("a payload of %d bytes is read as %+v", n, got)
+		}
+		if size := e.size(); size < int64(n+entryBytes) || n > 256 && n <= maxInline && size > int64(n+entryBytes)*5/4 {
+			t.Errorf("a payload of %d bytes is charged with %d", n, size)
+		}
+	}
+}
+
 func TestHashSpreads(t *testing.T) {
 	c := New(64 << 20)
 	const n = 100_000
-	shards, chains := make([]int, len(c.shards)), make([]int, 1<<14)
+	shards, buckets := make([]int, len(c.shards)), make([]int, 1<<14)
 	for i := range n {
 		h := place(i).hash()
 		shards[h>>c.shift]++
-		chains[h&(1<<14-1)]++
+		buckets[h&(1<<14-1)]++
 	}
 	// Means are 6250 and 6.1; both bounds are six standard deviations away or more.
 	if lo, hi := slices.Min(shards), slices.Max(shards); len(shards) != 16 || lo < 5770 || hi > 6730 {
 		t.Errorf("%d shards hold %d to %d of %d ids", len(shards), lo, hi, n)
 	}
-	if hi := slices.Max(chains); hi > 30 {
-		t.Errorf("a chain holds %d of %d ids", hi, n)
+	if hi := slices.Max(buckets); hi > 30 {
+		t.Errorf("a bucket has %d of %d ids", hi, n)
 	}
 }
 
@@ -270,11 +366,13 @@ func TestGetDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// TestSizeIsMeasured compares what records of several sizes are charged with to what the heap grows by, with each of
-// key, value and metadata in an allocation of its own.
+// TestSizeIsMeasured compares what records of several sizes are charged with to what the heap grows by.
 func TestSizeIsMeasured(t *testing.T) {
-	if size := unsafe.Sizeof(entry{}); size > 128 {
-		t.Errorf("an entry takes %d bytes, more than the size class of 128", size)
+	if size := unsafe.Sizeof(entry{}); size != entryBytes {
+		t.Errorf("an entry takes %d bytes, not %d", size, entryBytes)
+	}
+	if size := unsafe.Sizeof(bucket{}); size != 64 {
+		t.Errorf("a bucket takes %d bytes, not a cache line", size)
 	}
 	for _, maxValue := range []int{16, 256, 1 << 10, 4 << 10, 32 << 10} {
 		records := min(20_000, 64<<20/maxValue)
@@ -285,7 +383,7 @@ func TestSizeIsMeasured(t *testing.T) {
 		empty := c.Bytes()
 		for i := range records {
 			key, value, metadata := make([]byte, 8+i%57), make([]byte, i*7919%maxValue), make([]byte, i%61)
-			c.Put(place(i), &Record{Key: string(key), Value: value, Metadata: metadata})
+			c.Put(place(i), &Record{Key: key, Value: value, Metadata: metadata})
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
@@ -345,7 +443,7 @@ func TestNothingIsRefusedWhileThereIsRoom(t *testing.T) {
 		c.Put(place(fits), recordOf(place(fits), policyValueSize))
 		fits++
 	}
-	if s := c.Stats(); s.Evictions != 0 || s.Bytes+r.size() <= policyBudget {
+	if s := c.Stats(); s.Evictions != 0 || s.Bytes+sizeOf(r.payload()) <= policyBudget {
 		t.Errorf("record %d was refused, with %+v", fits, s)
 	}
 	c.Remove(place(1))
@@ -411,7 +509,7 @@ func TestMoveKeepsStanding(t *testing.T) {
 		}
 		h = to.hash()
 		moved := c.shard(h).table.Load().find(to, h)
-		if moved == nil || !moved.record.names(from) || moved.inMain != (i%2 == 0) || moved.uses.Load() != uint32(i%3) {
+		if moved == nil || !moved.record().names(from) || moved.inMain != (i%2 == 0) || moved.uses.Load() != uint32(i%3) {
 			t.Fatalf("record %d has become %+v", i, moved)
 		}
 	}

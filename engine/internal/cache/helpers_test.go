@@ -33,16 +33,11 @@ func recordOf(id ID, valueSize int) *Record {
 	value := make([]byte, max(16, valueSize))
 	binary.LittleEndian.PutUint64(value, id.Segment)
 	binary.LittleEndian.PutUint64(value[8:], id.Place)
-	return &Record{Key: "key", Value: value, Expiration: int64(id.Place)}
-}
-
-// payload returns what Admits wants to know of a record.
-func (r *Record) payload() int {
-	return len(r.Key) + len(r.Value) + len(r.Metadata)
+	return &Record{Key: []byte("key"), Value: value, Expiration: int64(id.Place)}
 }
 
 // names reports whether recordOf made r for id.
-func (r *Record) names(id ID) bool {
+func (r Record) names(id ID) bool {
 	return binary.LittleEndian.Uint64(r.Value) == id.Segment && binary.LittleEndian.Uint64(r.Value[8:]) == id.Place &&
 		r.Expiration == int64(id.Place)
 }

@@ -65,7 +65,7 @@ const (
 
 // policies returns an access function of the cache and of each yardstick, with the same budget.
 func policies() map[string]func(ID) bool {
-	size := recordOf(ID{}, policyValueSize).size()
+	size := sizeOf(recordOf(ID{}, policyValueSize).payload())
 	return map[string]func(ID) bool{
 		"S3-FIFO": cacheAccess(New(policyBudget), policyValueSize),
 		"open":    openAccess(New(policyBudget), policyValueSize),
@@ -84,7 +84,7 @@ func logRates(t *testing.T, rates map[string]float64) {
 // records of the scan to one of the hot set.
 func TestScanResistance(t *testing.T) {
 	seed := newRand(t).Uint64()
-	fits := policyBudget / int(recordOf(ID{}, policyValueSize).size())
+	fits := policyBudget / int(sizeOf(recordOf(ID{}, policyValueSize).payload()))
 	hot := fits / 2
 	rates := map[string]float64{}
 	for name, access := range policies() {
@@ -113,7 +113,7 @@ func TestScanResistance(t *testing.T) {
 // TestZipf draws from 20 times as many records as the cache holds.
 func TestZipf(t *testing.T) {
 	seed := newRand(t).Uint64()
-	fits := policyBudget / int(recordOf(ID{}, policyValueSize).size())
+	fits := policyBudget / int(sizeOf(recordOf(ID{}, policyValueSize).payload()))
 	z := newZipf(20*fits, 0.99)
 	rates := map[string]float64{}
 	for name, access := range policies() {
@@ -137,7 +137,7 @@ func TestZipf(t *testing.T) {
 // TestShiftingHotSet moves on to another hot set: the cache must let go of the old one.
 func TestShiftingHotSet(t *testing.T) {
 	r := newRand(t)
-	fits := policyBudget / int(recordOf(ID{}, policyValueSize).size())
+	fits := policyBudget / int(sizeOf(recordOf(ID{}, policyValueSize).payload()))
 	hot := fits / 2
 	access := cacheAccess(New(policyBudget), policyValueSize)
 	for phase := range 5 {
@@ -157,7 +157,7 @@ func TestShiftingHotSet(t *testing.T) {
 func TestDoorkeeperCostsNoHits(t *testing.T) {
 	seed := newRand(t).Uint64()
 	const budget = policyBudget / 4
-	fits := budget / int(recordOf(ID{}, policyValueSize).size())
+	fits := budget / int(sizeOf(recordOf(ID{}, policyValueSize).payload()))
 	z := newZipf(20*fits, 0.99)
 	scanned := func(i int) ID { return ID{Segment: 1 << 40, Place: uint64(i)} }
 	loop := func(percent int) func(*rand.Rand, int) ID {

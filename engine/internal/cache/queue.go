@@ -17,7 +17,7 @@ func (q *queue) push(e *entry) {
 	}
 	q.newest = e
 	q.records++
-	q.bytes += e.record.size()
+	q.bytes += e.size()
 }
 
 // remove takes out an entry of q. It clears the links, so that an entry that a reader still holds keeps no others
@@ -35,5 +35,5 @@ func (q *queue) remove(e *entry) {
 	}
 	e.newer, e.older = nil, nil
 	q.records--
-	q.bytes -= e.record.size()
+	q.bytes -= e.size()
 }

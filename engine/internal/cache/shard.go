@@ -54,23 +54,24 @@ const (
 	// queue, as a record that fills it drives out all others before they can prove themselves.
 	maxRecordShare = 16
 
-	// minChains is the number of chains of an empty shard: one bucket of the ghost queue.
-	minChains = ghostBucket / ghostSlots
+	// minBuckets is the number of buckets of an empty shard: one bucket of the ghost queue.
+	minBuckets = ghostBucket / ghostSlots
 
-	// ghostSlots is the number of slots in the ghost queue for each chain, so that it remembers 2 to 4 times as many
+	// ghostSlots is the number of slots in the ghost queue for each bucket, so that it remembers 2 to 4 times as many
 	// records as the shard holds. With half of that, a loop over a little more records than fit leaves nothing in
 	// crowded buckets until it comes round.
-	ghostSlots = 2
+	ghostSlots = 8
 
-	// chainBytes is what a chain costs, with the slots in the ghost queue that come with it.
-	chainBytes = 8 + ghostSlots*4
+	// bucketBytes is what a bucket costs, with the slots in the ghost queue that come with it, and 8 for the buckets that
+	// go on from it: at bucketLoad, 0.115 of 64 bytes are expected.
+	bucketBytes = 64 + ghostSlots*4 + 8
 )
 
 func (s *shard) init(limit int64) {
 	s.limit = limit
-	s.table.Store(newTable(minChains))
-	s.ghost.Store(newGhost(minChains * ghostSlots))
-	s.used.Store(minChains * chainBytes)
+	s.table.Store(newTable(minBuckets))
+	s.ghost.Store(newGhost(minBuckets * ghostSlots))
+	s.used.Store(minBuckets * bucketBytes)
 	s.worth.Store(maxWorth)
 }
 
@@ -124,10 +125,10 @@ func (s *shard) put(id ID, h uint64, r *Record) {
 	if s.table.Load().find(id, h) != nil {
 		return
 	}
-	if s.tooLarge(r.size()) {
+	if s.tooLarge(sizeOf(r.payload())) {
 		return
 	}
-	e := &entry{id: id, record: *r}
+	e := newEntry(id, r)
 	found, dropped := s.ghost.Load().take(h)
 	if dropped {
 		e.inMain = true
@@ -140,7 +141,7 @@ func (s *shard) put(id ID, h uint64, r *Record) {
 // add puts an entry that is not too large into the queue that it names, unless the shard has its id, of which h is the
 // hash.
 func (s *shard) add(e *entry, h uint64) {
-	size := e.record.size()
+	size := e.size()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.table.Load().find(e.id, h) != nil {
@@ -150,14 +151,14 @@ func (s *shard) add(e *entry, h uint64) {
 	s.used.Add(size)
 	s.queueOf(e).push(e)
 	s.table.Load().insert(e, h)
-	if s.records() > len(s.table.Load().chains) {
+	if s.records() > bucketLoad*len(s.table.Load().buckets) {
 		s.grow()
 	}
 	s.early.Store(int64(s.small.records))
 }
 
 // remove takes out the entry of an id, of which h is the hash, and returns it, or nil. It does not look before it
-// locks: while the table grows, it could miss the record and leave it there.
+// locks: it could miss a record that is being added and leave it there.
 func (s *shard) remove(id ID, h uint64) *entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,8 +179,8 @@ func (s *shard) forget(h uint64) bool {
 
 // makeRoom evicts records until size bytes are free.
 //
-// It never runs out of records: a shard has at most twice as many chains as it once held records, so the tables take
-// at most 2·16/136 of the limit, and size is 1/16 of it at most, or what grow asks for.
+// It never runs out of records: a shard has at most one bucket for 2 records that it once held, so the tables take
+// at most 104/(2·96) of the limit, and size is 1/16 of it at most, or what grow asks for.
 func (s *shard) makeRoom(size int64) {
 	for s.used.Load()+size > s.limit {
 		if s.small.bytes > s.limit/smallShare || s.main.records == 0 {
@@ -236,20 +237,20 @@ func (s *shard) shrinkMain() {
 // drop takes a record out of the table and the accounts, after it was taken out of its queue.
 func (s *shard) drop(e *entry, h uint64) {
 	s.table.Load().remove(e, h)
-	s.used.Add(-e.record.size())
+	s.used.Add(-e.size())
 }
 
-// grow doubles the number of chains. The ghost queue starts afresh: it is empty when a cache fills for the first time,
+// grow doubles the number of buckets. The ghost queue starts afresh: it is empty when a cache fills for the first time,
 // and grows at another time only if records have become smaller.
 func (s *shard) grow() {
 	old := s.table.Load()
-	chains := len(old.chains)
-	s.makeRoom(int64(chains) * chainBytes)
-	s.used.Add(int64(chains) * chainBytes)
-	bigger := newTable(2 * chains)
-	old.moveTo(bigger)
+	buckets := len(old.buckets)
+	s.makeRoom(int64(buckets) * bucketBytes)
+	s.used.Add(int64(buckets) * bucketBytes)
+	bigger := newTable(2 * buckets)
+	old.copyTo(bigger)
 	s.table.Store(bigger)
-	s.ghost.Store(newGhost(2 * chains * ghostSlots))
+	s.ghost.Store(newGhost(2 * buckets * ghostSlots))
 }
 
 func (s *shard) records() int {
