@@ -13,6 +13,9 @@ const (
 	// fullPages is how many keys there have to be so that most pages of 1,000 keys
 	// with a prefix are full.
 	fullPages = 200_000
+	// fullStore is how many keys make a store that the fixed sizes of segments and
+	// buffers are small beside.
+	fullStore = 1_000_000
 )
 
 var (
@@ -54,15 +57,15 @@ var goals = slices.Concat([]goal{
 }, churnGoals("churn/uniform"), churnGoals("churn/zipf"), []goal{
 	{workload: "open/clean", kind: opening, bound: 0.5, keys: 10_000_000},
 	{workload: "open/crash", kind: opening, bound: 1.5, keys: 10_000_000},
-	{workload: "memory", kind: memory, bound: 32, note: "24 if possible"},
+	{workload: "memory", kind: memory, bound: 32, keys: fullStore, large: true, note: "24 if possible"},
 })
 
 func churnGoals(workload string) []goal {
 	return []goal{
-		{workload: workload, kind: p999, bound: 1e-3},
+		{workload: workload, kind: p999, bound: 1e-3, keys: fullStore, large: true},
 		{workload: workload, kind: longest, bound: 20e-3, always: true},
-		{workload: workload, kind: peak, bound: 1.8, always: true},
-		{workload: workload, kind: rest, bound: 1.3},
+		{workload: workload, kind: peak, bound: 1.8, always: true, keys: fullStore, large: true},
+		{workload: workload, kind: rest, bound: 1.3, keys: fullStore, large: true},
 	}
 }
 
