@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/firnkv/firn/cmd/firn/internal/namespaces"
+	"github.com/firnkv/firn/engine/namespaces"
 	"github.com/firnkv/firn/cmd/firn/internal/source"
 	"github.com/firnkv/firn/engine"
 )

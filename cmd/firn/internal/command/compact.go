@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/firnkv/firn/cmd/firn/internal/namespaces"
+	"github.com/firnkv/firn/engine/namespaces"
 	"github.com/firnkv/firn/cmd/firn/internal/progress"
 	"github.com/firnkv/firn/engine"
 	"github.com/spf13/cobra"

@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/firnkv/firn/cmd/firn/internal/namespaces"
+	"github.com/firnkv/firn/engine/namespaces"
 	"github.com/firnkv/firn/cmd/firn/internal/wire"
 	"github.com/spf13/cobra"
 )
