@@ -9,9 +9,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/firnkv/firn/engine/namespaces"
 	"github.com/firnkv/firn/cmd/firn/internal/source"
 	"github.com/firnkv/firn/engine"
+	"github.com/firnkv/firn/engine/namespaces"
 )
 
 // app is what all commands share: the global flags and the three streams.
