@@ -118,7 +118,7 @@ func TestBindingMessages(t *testing.T) {
 func TestBindingBulkGet(t *testing.T) {
 	s := start(t, nil)
 	s.binding("PUT", "/a", `{"x":1}`, `CF-KV-Metadata: {"m":true}`).is(200, "")
-	s.binding("PUT", "/b", "\xffé\"\x01", "").is(200, "")
+	s.binding("PUT", "/b", "\xffé\"\x01").is(200, "")
 	s.binding("PUT", "/bulk%2Fget", "a key").is(200, "")
 	s.binding("GET", "/bulk%2Fget", "").is(200, "a key")
 	s.binding("POST", "/bulk/get", `{"keys":["b","none","a","b"]}`).is(200, `{"b":"�é\"\u0001","none":null,"a":"{\"x\":1}"}`)

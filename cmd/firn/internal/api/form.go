@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -35,6 +36,7 @@ func hasPrefixFold(s, prefix string) bool {
 type form struct {
 	x     *exchange
 	parts *multipart.Reader
+	end   endFinder
 	meta  metadataParts
 }
 
@@ -42,7 +44,9 @@ type form struct {
 // come before the value or after it: in the first case the value goes to the store as
 // it comes, in the second it is kept until the end.
 func (x *exchange) putForm(store *engine.Store, boundary string) error {
-	f := &form{x: x, parts: multipart.NewReader(&limited{r: &x.body, left: maxBody}, boundary)}
+	f := &form{x: x}
+	f.end = endFinder{r: &limited{r: &x.body, left: maxBody}, end: "--" + boundary + "--"}
+	f.parts = multipart.NewReader(&f.end, boundary)
 	for {
 		part, err := f.next()
 		switch {
@@ -71,6 +75,9 @@ func (f *form) next() (*multipart.Part, error) {
 	if err != io.EOF {
 		return part, f.explain(err)
 	}
+	if !f.end.found {
+		return nil, f.explain(io.ErrUnexpectedEOF)
+	}
 	if !f.x.drain() {
 		if err := f.x.body.err; err != nil {
 			return nil, err
@@ -78,6 +85,31 @@ func (f *form) next() (*multipart.Part, error) {
 		return nil, bulkTooLarge()
 	}
 	return nil, io.EOF
+}
+
+// endFinder finds out whether the boundary at the end was there: for package
+// multipart, a body that breaks off in the header of a part ends well.
+type endFinder struct {
+	r     io.Reader
+	end   string
+	last  []byte // of what was read, where the boundary may have begun
+	found bool
+}
+
+func (e *endFinder) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if e.found || n == 0 {
+		return n, err
+	}
+	head := min(n, len(e.end))
+	e.last = append(e.last, p[:head]...)
+	e.found = bytes.Contains(e.last, []byte(e.end)) || bytes.Contains(p[:n], []byte(e.end))
+	if head < n {
+		e.last = append(e.last[:0], p[max(0, n-len(e.end)):n]...)
+	} else if extra := len(e.last) - len(e.end); extra > 0 {
+		e.last = append(e.last[:0], e.last[extra:]...)
+	}
+	return n, err
 }
 
 // explain tells a form that is not one from a body that could not be read.

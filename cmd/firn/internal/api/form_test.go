@@ -155,6 +155,23 @@ func TestCutForms(t *testing.T) {
 	}
 }
 
+func TestEndFinder(t *testing.T) {
+	for _, size := range []int{1, 2, 3, 5, 7, 100} {
+		for _, in := range []string{"--b--", "xx--b--", "--b-\n--b--xxxxx", "----b---", "xxxxxxxxxxxxxxxxxx--b--xx"} {
+			e := endFinder{r: strings.NewReader(in), end: "--b--"}
+			io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{&e}, make([]byte, size))
+			if !e.found {
+				t.Errorf("no end in %q, read by %d", in, size)
+			}
+		}
+		e := endFinder{r: strings.NewReader(strings.Repeat("--b-x-b--x", 100)), end: "--b--"}
+		io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{&e}, make([]byte, size))
+		if e.found {
+			t.Errorf("an end where there is none, read by %d", size)
+		}
+	}
+}
+
 // flatten flattens a value as the SDKs do.
 func flatten(v any, name string, dots bool, to []part) []part {
 	switch v := v.(type) {

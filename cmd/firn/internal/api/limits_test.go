@@ -237,8 +237,8 @@ func TestEvents(t *testing.T) {
 		{Protocol: "rest", Operation: "get", NamespaceID: s.id, Status: 200, BytesOut: 200_000},
 		{Protocol: "binding", Operation: "get", NamespaceID: s.id, Status: 404, BytesOut: 9},
 		{Protocol: "binding", Operation: "get", Status: 404, BytesOut: 19},
-		{Protocol: "rest", Operation: "none", Status: 404, BytesOut: 165},
-		{Protocol: "rest", Operation: "bulk_put", NamespaceID: s.id, Status: 200, BytesIn: 2, BytesOut: 111},
+		{Protocol: "rest", Operation: "none", Status: 404, BytesOut: 154},
+		{Protocol: "rest", Operation: "bulk_put", NamespaceID: s.id, Status: 200, BytesIn: 2, BytesOut: 101},
 	} {
 		got := s.event(i + 1)
 		if got.Duration <= 0 {
