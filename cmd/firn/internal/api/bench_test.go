@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -9,13 +10,22 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/firnkv/firn/engine/namespaces"
 )
 
 // benchConns is how many connections send requests.
 const benchConns = 64
 
 func benchmark(b *testing.B, request func(i int64, header string) string) {
-	s := start(b, nil)
+	c := &Config{}
+	s := start(b, c)
+	ns, err := s.pool.Find(b.Context(), s.id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c.Pool = resolving{s.pool, ns}
+	s.serve(New(*c))
 	header := s.benchHeader()
 	value := strings.Repeat("0123456789abcdef", 500/16)
 	for i := range 1000 {
@@ -45,6 +55,14 @@ func benchmark(b *testing.B, request func(i int64, header string) string) {
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
 }
+
+// resolving is a pool that resolves one name, at once.
+type resolving struct {
+	Pool
+	ns namespaces.Namespace
+}
+
+func (p resolving) Resolve(context.Context, string) (namespaces.Namespace, error) { return p.ns, nil }
 
 // skim reads a response as cheaply as it can be done: client and server share the
 // processors.
@@ -92,18 +110,11 @@ func BenchmarkPut(b *testing.B) {
 func BenchmarkNothing(b *testing.B) {
 	s := start(b, nil)
 	nothing := &server{t: b, log: s.log, pool: s.pool}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	nothing.addr = l.Addr().String()
 	value := []byte(strings.Repeat("0123456789abcdef", 500/16))
-	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	nothing.serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Content-Type"] = typeBytes
 		w.Write(value)
-	})}
-	go web.Serve(l)
-	defer web.Close()
+	}))
 	b.SetParallelism(benchConns / 2)
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -277,22 +276,11 @@ func TestFailures(t *testing.T) {
 		c := &Config{}
 		s := start(t, c)
 		c.Pool = brokenPool{s.pool, fmt.Errorf("wrapped: %w", test.err)}
-		handler := New(*c)
-		other := &server{t: t, log: s.log, pool: s.pool}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		web := &http.Server{Handler: handler}
-		var wg sync.WaitGroup
-		wg.Go(func() { web.Serve(l) })
-		other.addr, other.id = l.Addr().String(), s.id
-		a := other.rest("GET", "/values/secret", "")
+		s.serve(New(*c))
+		a := s.rest("GET", "/values/secret", "")
 		if a.status != test.status || !strings.Contains(a.body, test.text) {
 			t.Errorf("%v: %d %s", test.err, a.status, a.body)
 		}
-		web.Close()
-		wg.Wait()
 		if logged := s.log.String(); strings.Contains(logged, "secret") || strings.Contains(logged, "request failed") != (test.status == 500) {
 			t.Errorf("%v: the log has %s", test.err, logged)
 		}

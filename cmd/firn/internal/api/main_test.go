@@ -86,11 +86,17 @@ func start(t testing.TB, c *Config) *server {
 		defer s.mu.Unlock()
 		s.events = append(s.events, e)
 	}
-	s.listen(New(*c))
+	s.t.Cleanup(func() {
+		if err := closePool(s.pool); err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.serve(New(*c))
 	return s
 }
 
-func (s *server) listen(h http.Handler) {
+// serve has requests from now on answered by h.
+func (s *server) serve(h http.Handler) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		s.t.Fatal(err)
@@ -102,9 +108,6 @@ func (s *server) listen(h http.Handler) {
 	s.t.Cleanup(func() {
 		server.Close()
 		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-			s.t.Error(err)
-		}
-		if err := closePool(s.pool); err != nil {
 			s.t.Error(err)
 		}
 	})
