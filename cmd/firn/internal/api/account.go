@@ -1,0 +1,41 @@
+package api
+
+import (
+	"net/http"
+)
+
+// account answers what clients ask beside KV. There is one account, with one user.
+func (x *exchange) account(path string) error {
+	if x.r.Method != http.MethodGet {
+		return notAllowed("GET")
+	}
+	x.operation = "account"
+	id := appendString(nil, x.h.AccountID)
+	b := []byte(resultBegin)
+	switch path {
+	case "accounts":
+		b = append(b, '[')
+		b = appendAccount(b, id)
+		b = append(b, "]"+oneOfOne...)
+	case "memberships":
+		b = append(append(b, `[{"id":`...), id...)
+		b = append(b, `,"status":"accepted","account":`...)
+		b = appendAccount(b, id)
+		b = append(b, "}]"+oneOfOne...)
+	case "user":
+		b = append(append(b, `{"id":`...), id...)
+		b = append(b, `,"email":"firn@localhost"}`...)
+	case "user/tokens/verify":
+		b = append(append(b, `{"id":`...), id...)
+		b = append(b, `,"status":"active"}`...)
+	}
+	x.reply(http.StatusOK, typeJSON, append(b, resultEnd...))
+	return nil
+}
+
+const oneOfOne = `,"result_info":{"page":1,"per_page":20,"count":1,"total_count":1,"total_pages":1}`
+
+func appendAccount(b, id []byte) []byte {
+	b = append(append(b, `{"id":`...), id...)
+	return append(b, `,"name":"Firn"}`...)
+}
