@@ -93,6 +93,9 @@ func TestScopes(t *testing.T) {
 	if g, _ := k.Authorize("s3"); g.Name() != "titles" {
 		t.Errorf("name %q", g.Name())
 	}
+	if g, _ := k.Authorize("s3"); !g.Write("nowhere") || g.Write("a") {
+		t.Error("a namespace that does not exist yet is not known by its title")
+	}
 	if (auth.Grant{}).Read(idA) || (auth.Grant{}).Manage() {
 		t.Error("no grant allows something")
 	}
@@ -171,7 +174,7 @@ func TestRotation(t *testing.T) {
 
 func TestAppend(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
-	first, err := auth.Append(path, auth.Entry{Name: "one", Allow: []string{auth.Read}, Namespaces: []string{"a"}})
+	first, err := auth.Append(path, &auth.Entry{Name: "one", Allow: []string{auth.Read}, Namespaces: []string{"a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +186,7 @@ func TestAppend(t *testing.T) {
 		t.Error("the file holds the token")
 	}
 	write(t, path, strings.TrimSpace(string(content))) // as an editor might leave it
-	second, err := auth.Append(path, auth.Entry{Name: "two", Allow: []string{auth.Write}, Namespaces: []string{"*"}})
+	second, err := auth.Append(path, &auth.Entry{Name: "two", Allow: []string{auth.Write}, Namespaces: []string{"*"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +202,7 @@ func TestAppend(t *testing.T) {
 		{Name: "one", Allow: []string{auth.Read}, Namespaces: []string{"*"}}, // the name is taken
 		{Name: "three", Allow: []string{auth.Manage}, Namespaces: []string{"a"}},
 	} {
-		if secret, err := auth.Append(path, e); err == nil || secret != "" {
+		if secret, err := auth.Append(path, &e); err == nil || secret != "" {
 			t.Errorf("%v: %q, %v", e, secret, err)
 		}
 	}
@@ -207,14 +210,14 @@ func TestAppend(t *testing.T) {
 		t.Errorf("a refused entry was written:\n%s", again)
 	}
 	write(t, path, "[section]\nkey = 1\n")
-	if _, err := auth.Append(path, auth.Entry{Name: "x", Allow: []string{auth.Read}, Namespaces: []string{"*"}}); err == nil {
+	if _, err := auth.Append(path, &auth.Entry{Name: "x", Allow: []string{auth.Read}, Namespaces: []string{"*"}}); err == nil {
 		t.Error("appended to something else than a file of tokens")
 	}
 }
 
 func TestConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
-	secret, err := auth.Append(path, auth.Entry{Name: "0", Allow: []string{auth.Read}, Namespaces: []string{"a"}})
+	secret, err := auth.Append(path, &auth.Entry{Name: "0", Allow: []string{auth.Read}, Namespaces: []string{"a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +236,7 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	for i := range 50 {
-		if _, err := auth.Append(path, auth.Entry{Name: fmt.Sprint(i + 1), Allow: []string{auth.Read}, Namespaces: []string{"*"}}); err != nil {
+		if _, err := auth.Append(path, &auth.Entry{Name: fmt.Sprint(i + 1), Allow: []string{auth.Read}, Namespaces: []string{"*"}}); err != nil {
 			t.Error(err)
 		}
 		k.Reload()
@@ -243,7 +246,7 @@ func TestConcurrent(t *testing.T) {
 
 func BenchmarkAuthorize(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "tokens")
-	secret, err := auth.Append(path, auth.Entry{Name: "0", Allow: []string{auth.Read}, Namespaces: []string{"*"}})
+	secret, err := auth.Append(path, &auth.Entry{Name: "0", Allow: []string{auth.Read}, Namespaces: []string{"*"}})
 	if err != nil {
 		b.Fatal(err)
 	}

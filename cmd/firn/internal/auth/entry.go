@@ -18,7 +18,8 @@ const (
 	Manage = "manage"
 )
 
-const allNamespaces = "*"
+// AllNamespaces is in place of the names of namespaces.
+const AllNamespaces = "*"
 
 // Entry is a line of the file of tokens.
 type Entry struct {
@@ -119,7 +120,7 @@ func (e *Entry) token() (hash, *token, error) {
 	case len(e.Allow) == 0:
 		err = fmt.Errorf("token %q allows nothing", e.Name)
 	case len(e.Namespaces) == 0:
-		err = fmt.Errorf("token %q is for no namespace; %q means all", e.Name, allNamespaces)
+		err = fmt.Errorf("token %q is for no namespace; %q means all", e.Name, AllNamespaces)
 	case t.manage && !t.all:
 		err = fmt.Errorf("token %q: %s is for all namespaces only", e.Name, Manage)
 	}

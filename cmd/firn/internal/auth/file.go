@@ -13,9 +13,9 @@ import (
 var ErrName = errors.New("there is a token of that name already")
 
 // Append draws a new token, appends its entry to the file at path, and returns
-// the secret. SHA256 of the entry is filled in. Only the user may read a file
-// that it makes.
-func Append(path string, e Entry) (secret string, err error) {
+// the secret. It sets SHA256 of the entry. A file that it makes is for the user
+// alone.
+func Append(path string, e *Entry) (secret string, err error) {
 	secret = NewSecret()
 	e.SHA256 = hashOf(secret).String()
 	if _, _, err := e.token(); err != nil {

@@ -2,7 +2,8 @@ package auth
 
 import "regexp"
 
-// Grant is what a token allows. The zero value allows nothing.
+// Grant is what a token allows. The zero value allows nothing. In place of its
+// id, the title of a namespace that does not exist yet may be asked for.
 type Grant struct {
 	token *token
 	title func(id string) (string, bool)
@@ -32,7 +33,7 @@ func (g Grant) Manage() bool { return g.token != nil && g.token.manage }
 
 func (g Grant) covers(id string) bool {
 	switch t := g.token; {
-	case t.all || t.ids[id]:
+	case t.all || t.ids[id] || t.titles[id]: // no title here has the form of an id
 		return true
 	case len(t.titles) == 0 || g.title == nil:
 		return false
@@ -60,7 +61,7 @@ var isID = regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString
 
 func (t *token) addNamespace(name string) {
 	switch {
-	case name == allNamespaces:
+	case name == AllNamespaces:
 		t.all = true
 	case isID(name):
 		t.ids[name] = true

@@ -49,6 +49,7 @@ func New[T any](log *slog.Logger, parse func(contents [][]byte) (T, error), path
 	if err := f.look(); err != nil {
 		return nil, err
 	}
+	f.due.Store(int64(every))
 	return f, nil
 }
 
