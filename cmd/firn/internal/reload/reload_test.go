@@ -17,13 +17,16 @@ type fixture struct {
 	*Files[string]
 	a, b string // paths
 	log  bytes.Buffer
+
+	last    string // value
+	changes int
 }
 
 // newFixture makes two files whose value is their contents, joined. Content
 // "bad" is refused.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{a: filepath.Join(t.TempDir(), "a"), b: filepath.Join(t.TempDir(), "b")}
+	f := &fixture{last: "1+2", a: filepath.Join(t.TempDir(), "a"), b: filepath.Join(t.TempDir(), "b")}
 	write(t, f.a, "1")
 	write(t, f.b, "2")
 	files, err := New(slog.New(slog.NewTextHandler(&f.log, nil)), join, f.a, f.b)
@@ -51,11 +54,18 @@ func write(t *testing.T, path, content string) {
 
 func (f *fixture) want(t *testing.T, value string, troubles int) {
 	t.Helper()
+	if f.last != value {
+		f.last = value
+		f.changes++
+	}
 	if got := f.Get(); got != value {
 		t.Errorf("got %q, want %q", got, value)
 	}
 	if got := strings.Count(f.log.String(), "level=ERROR"); got != troubles {
 		t.Errorf("%d troubles are logged, want %d:\n%s", got, troubles, &f.log)
+	}
+	if got := strings.Count(f.log.String(), "level=INFO"); got != f.changes {
+		t.Errorf("%d changes are logged, want %d:\n%s", got, f.changes, &f.log)
 	}
 }
 

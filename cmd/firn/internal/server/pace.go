@@ -9,6 +9,7 @@ import (
 // pace cuts off clients that send bodies, or take answers, too slowly. A fixed
 // timeout would have to be long enough for the largest value on the slowest
 // line, and then anybody could hold a connection for that long with a few bytes.
+// Deadlines end with the body and with the request: net/http clears them then.
 func pace(next http.Handler, l Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := http.NewResponseController(w)
@@ -17,8 +18,6 @@ func pace(next http.Handler, l Limits) http.Handler {
 		if in.ended = r.Body == http.NoBody; !in.ended {
 			r.Body = in
 		}
-		// That of the last answer on this connection.
-		_ = conn.SetWriteDeadline(time.Time{})
 		next.ServeHTTP(out, r)
 		// For what net/http still does: it sends what is in its buffer.
 		_ = conn.SetWriteDeadline(out.deadline())
@@ -53,21 +52,22 @@ type pacedBody struct {
 	conn *http.ResponseController
 	credit
 	ended bool
+	left  bool // by the handler, so far
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
 	if b.ended {
 		return b.ReadCloser.Read(p)
 	}
+	b.left = false
 	begun := time.Now()
 	_ = b.conn.SetReadDeadline(b.deadline())
 	n, err := b.ReadCloser.Read(p)
 	b.passed(n, begun)
 	if err == io.EOF {
-		// From here on net/http reads ahead, to notice that a client goes
-		// away. That has no deadline.
+		// From here on net/http reads ahead, without a deadline, to notice
+		// that a client goes away.
 		b.ended = true
-		_ = b.conn.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
@@ -75,7 +75,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 // leave bounds how long net/http waits for the rest of the body, which it reads
 // before it writes the header of an answer, or later.
 func (b *pacedBody) leave() {
-	if !b.ended {
+	if !b.ended && !b.left {
+		b.left = true
 		_ = b.conn.SetReadDeadline(b.deadline())
 	}
 }
@@ -95,18 +96,14 @@ type pacedWriter struct {
 	http.ResponseWriter
 	conn *http.ResponseController
 	credit
-	body  *pacedBody
-	begun bool
+	body *pacedBody
 }
 
 // Unwrap serves [http.ResponseController].
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *pacedWriter) Write(p []byte) (int, error) {
-	if !w.begun {
-		w.begun = true
-		w.body.leave()
-	}
+	w.body.leave()
 	written := 0
 	for {
 		piece := p[written:min(len(p), written+pieceBytes)]
