@@ -210,6 +210,15 @@ func (p *Pool) checkDrained() {
 	}
 }
 
+// Writable returns why namespaces cannot be created or changed, as on a disk that
+// failed, or nil.
+func (p *Pool) Writable() error {
+	if p.closed.Load() {
+		return engine.ErrClosed
+	}
+	return p.registry.store.Sync(p.ctx)
+}
+
 // PoolStats counts what a pool has.
 type PoolStats struct {
 	Namespaces int

@@ -114,10 +114,10 @@ func (s *server) serve(h http.Handler) {
 }
 
 func openPool(ctx context.Context, d *namespaces.Directory) (*namespaces.Pool, error) {
-	return d.OpenPool(ctx)
+	return d.OpenPool(ctx, namespaces.PoolOptions{})
 }
 
-func closePool(p *namespaces.Pool) error { return p.Close() }
+func closePool(p *namespaces.Pool) error { return p.Close(context.Background()) }
 
 // event returns the last event, which comes a moment after the answer.
 func (s *server) event(n int) Event {

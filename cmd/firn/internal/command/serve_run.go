@@ -201,7 +201,7 @@ func (d *daemon) stop(failed <-chan error) error {
 	}
 	var err error
 	if pool := d.pool.Load(); pool != nil {
-		err = closePool(ctx, pool)
+		err = pool.Close(ctx)
 	}
 	if d.second != nil {
 		cancel() // a profile is not worth waiting for

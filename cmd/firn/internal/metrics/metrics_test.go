@@ -136,7 +136,7 @@ func fill(t *testing.T, store *engine.Store) {
 func leased(t *testing.T, dir *namespaces.Directory, id string) func(func(*namespaces.Lease) bool) {
 	t.Helper()
 	ctx := context.Background()
-	pool, err := dir.OpenPool(ctx)
+	pool, err := dir.OpenPool(ctx, namespaces.PoolOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func leased(t *testing.T, dir *namespaces.Directory, id string) func(func(*names
 	}
 	t.Cleanup(func() {
 		lease.Release()
-		if err := pool.Close(); err != nil {
+		if err := pool.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
