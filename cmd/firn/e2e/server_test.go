@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,10 +16,11 @@ import (
 	"time"
 )
 
-const (
-	account = "0123456789abcdef0123456789abcdef"
-	token   = "a-token-of-the-end-to-end-tests"
-)
+// account is one that nobody has to know: there is only one.
+const account = "0123456789abcdef0123456789abcdef"
+
+// token lets the tests in.
+var token = rand.Text()
 
 // firn is a running `firn serve`.
 type firn struct {
