@@ -25,7 +25,7 @@ type process struct {
 	stop   func(*exec.Cmd) error
 }
 
-// start runs cmd; stop asks it to end.
+// start runs cmd; stop asks it to end, nil for one that may simply be killed.
 func start(t testing.TB, cmd *exec.Cmd, stop func(*exec.Cmd) error) *process {
 	t.Helper()
 	p := &process{cmd: cmd, stop: stop, exited: make(chan struct{})}
@@ -55,6 +55,9 @@ func (p *process) end() error {
 	case <-p.exited:
 		return nil
 	default:
+	}
+	if p.stop == nil {
+		return p.kill()
 	}
 	if err := p.stop(p.cmd); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err

@@ -60,7 +60,7 @@ func workerd(t testing.TB, modules, worker string, server *firn, id string) stri
 	}
 	cmd := exec.Command(strings.TrimSpace(binary), "serve", "--control-fd=3", path)
 	cmd.ExtraFiles = []*os.File{write}
-	p := start(t, cmd, interrupt)
+	p := start(t, cmd, nil)
 	write.Close()
 	return "http://127.0.0.1:" + listening(t, p, events)
 }
