@@ -317,6 +317,7 @@ func (c *goSDK) bulkAmongKeys() {
 		json: kv.NamespaceKeyBulkGetParamsTypeJson,
 		update: func() (float64, error) {
 			body := pairs[kv.NamespaceKeyBulkUpdateParamsBody]("keys/")
+			//lint:ignore SA1019 programs still call it
 			res, err := c.Keys.BulkUpdate(c.ctx, c.id, with[kv.NamespaceKeyBulkUpdateParams](fields{"Body": body}))
 			if err != nil {
 				return 0, err
@@ -326,6 +327,7 @@ func (c *goSDK) bulkAmongKeys() {
 		get: func(keys []string, f fields) (string, error) {
 			params := with[kv.NamespaceKeyBulkGetParams](fields{"Keys": keys})
 			fill(reflect.ValueOf(&params).Elem(), f)
+			//lint:ignore SA1019 programs still call it
 			res, err := c.Keys.BulkGet(c.ctx, c.id, params)
 			if err != nil {
 				return "", err
@@ -333,6 +335,7 @@ func (c *goSDK) bulkAmongKeys() {
 			return res.JSON.RawJSON(), nil
 		},
 		remove: func(keys []string) (float64, error) {
+			//lint:ignore SA1019 programs still call it
 			res, err := c.Keys.BulkDelete(c.ctx, c.id, with[kv.NamespaceKeyBulkDeleteParams](fields{"Body": keys}))
 			if err != nil {
 				return 0, err

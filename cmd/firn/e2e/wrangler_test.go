@@ -56,7 +56,7 @@ func (w *wrangler) file(name, text string) string {
 }
 
 func (w *wrangler) cmd(args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(soon(w.t), "node", append([]string{w.program, "kv"}, args...)...)
+	cmd := exec.CommandContext(soon(w.t), "node", append([]string{w.program}, args...)...)
 	cmd.Dir = w.home
 	cmd.Env = append(w.env, "CLOUDFLARE_ACCOUNT_ID="+account)
 	return cmd
@@ -65,7 +65,7 @@ func (w *wrangler) cmd(args ...string) *exec.Cmd {
 // kv runs a command that has to succeed and returns what it printed.
 func (w *wrangler) kv(args ...string) string {
 	w.t.Helper()
-	out, err := run(w.cmd(args...))
+	out, err := run(w.cmd(append([]string{"kv"}, args...)...))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -83,9 +83,9 @@ func (w *wrangler) fails(why string, cmd *exec.Cmd) {
 	w.t.Helper()
 	out, err := run(cmd)
 	if err == nil {
-		w.t.Errorf("%v succeeded: %s", cmd.Args[2:], out)
+		w.t.Errorf("%v succeeded: %s", cmd.Args[1:], out)
 	} else if !strings.Contains(err.Error(), why) {
-		w.t.Errorf("%v does not say %q: %v", cmd.Args[2:], why, err)
+		w.t.Errorf("%v does not say %q: %v", cmd.Args[1:], why, err)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestWranglerNamespaces(t *testing.T) {
 	server := serve(t, t.TempDir())
 	w := newWrangler(t, server)
 	w.kv("namespace", "create", "first")
-	w.fails(`A KV namespace with the title "first" already exists.`, w.cmd("namespace", "create", "first"))
+	w.fails(`A KV namespace with the title "first" already exists.`, w.cmd("kv", "namespace", "create", "first"))
 	second := server.create(t, "second")
 	w.kv("namespace", "rename", "first", "--new-name", "the first")
 	w.kv("namespace", "rename", "--namespace-id", second, "--new-name", "another")
@@ -126,7 +126,7 @@ func TestWranglerNamespaces(t *testing.T) {
 	t.Run("without an account", func(t *testing.T) {
 		w := *w
 		w.t = t
-		cmd := w.cmd("namespace", "list")
+		cmd := w.cmd("kv", "namespace", "list")
 		cmd.Env = w.env
 		out, err := run(cmd)
 		if err != nil {
@@ -134,10 +134,18 @@ func TestWranglerNamespaces(t *testing.T) {
 		}
 		w.json(out, fmt.Sprintf(`[{"id":%q,"title":"another","supports_url_encoding":true}]`, second))
 	})
+	t.Run("whoami", func(t *testing.T) {
+		w := *w
+		w.t = t
+		out, err := run(w.cmd("whoami"))
+		if err != nil || !strings.Contains(out, "You are logged in") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 	t.Run("with a token that nobody knows", func(t *testing.T) {
 		w := *w
 		w.t = t
-		cmd := w.cmd("namespace", "list")
+		cmd := w.cmd("kv", "namespace", "list")
 		cmd.Env = append(cmd.Env, "CLOUDFLARE_API_TOKEN=nobody-knows-this-one")
 		w.fails("[code: 10000]", cmd)
 	})
@@ -167,7 +175,7 @@ func TestWranglerKeys(t *testing.T) {
 	w.json(w.on("key", "list", "--prefix", "a//"), fmt.Sprintf(`[{"name":%q,"expiration":%d,"metadata":{"m":["é",1,null]}}]`, nasty, at))
 	w.on("key", "delete", nasty)
 	w.on("key", "delete", "never there")
-	w.fails("404", w.cmd("key", "get", nasty, "--namespace-id", w.id, "--remote"))
+	w.fails("404", w.cmd("kv", "key", "get", nasty, "--namespace-id", w.id, "--remote"))
 }
 
 func TestWranglerBulk(t *testing.T) {
