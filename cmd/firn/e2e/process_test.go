@@ -30,6 +30,7 @@ func start(t testing.TB, cmd *exec.Cmd, stop func(*exec.Cmd) error) *process {
 	t.Helper()
 	p := &process{cmd: cmd, stop: stop, exited: make(chan struct{})}
 	cmd.Stderr = &p.output
+	endWithTests(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

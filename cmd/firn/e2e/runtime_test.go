@@ -61,7 +61,9 @@ func workerd(t testing.TB, modules, worker string, server *firn, id string) stri
 	cmd := exec.Command(strings.TrimSpace(binary), "serve", "--control-fd=3", path)
 	cmd.ExtraFiles = []*os.File{write}
 	p := start(t, cmd, nil)
-	write.Close()
+	if err := write.Close(); err != nil {
+		t.Fatal(err)
+	}
 	return "http://127.0.0.1:" + listening(t, p, events)
 }
 
