@@ -183,7 +183,7 @@ func TestServeWhoGetsIn(t *testing.T) {
 	s.want(url, "", 401)
 	s.want(url, "firn_nonsense", 401)
 	s.want(url, reader, 403)
-	s.want(url, admin, 200, "firn_build_info", "firn_connections 1\n")
+	s.want(url, admin, 200, "firn_build_info", "\nfirn_connections ", "\nfirn_requests_in_flight 1\n")
 	s.want("http://"+s.addr+"/readyz", "", 200)
 
 	other := create("other", "--read", "--write", "--manage")

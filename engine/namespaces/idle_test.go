@@ -191,6 +191,7 @@ func BenchmarkPoolAcquire(b *testing.B) {
 				ids = append(ids, ns.ID)
 			}
 			b.ReportAllocs()
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := 0; pb.Next(); i++ {
 					l, err := p.Acquire(b.Context(), ids[i%len(ids)])

@@ -123,6 +123,7 @@ func TestIdle(t *testing.T) {
 func swallow(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(5 * time.Minute)
 	n, err := io.Copy(io.Discard, r.Body)
+	_, _ = r.Body.Read(make([]byte, 1)) // past the end
 	time.Sleep(5 * time.Minute)
 	fmt.Fprint(w, n, err, r.Context().Err())
 }
