@@ -264,6 +264,9 @@ func TestDeleteNamespace(t *testing.T) {
 func TestAccount(t *testing.T) {
 	s := start(t, &Config{AccountID: "acc"})
 	s.send("GET", "/client/v4/accounts", nil, "").result(`[{"id":"acc","name":"Firn"}]`)
+	for _, list := range []string{"accounts", "memberships"} { // the SDKs ask until a page is empty
+		s.send("GET", "/client/v4/"+list+"?page=2", nil, "").result("[]")
+	}
 	s.send("GET", "/client/v4/accounts?page=1", nil, "").result(`[{"id":"acc","name":"Firn"}]`)
 	s.send("GET", "/client/v4/memberships", nil, "").result(`[{"id":"acc","status":"accepted","account":{"id":"acc","name":"Firn"}}]`)
 	s.send("GET", "/client/v4/user/tokens/verify", nil, "").result(`{"id":"acc","status":"active"}`)

@@ -10,8 +10,6 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // Config says what to serve, and to whom.
@@ -48,7 +46,7 @@ type Server struct {
 // New returns a server for ln, which it will close.
 func New(ln net.Listener, c Config) *Server {
 	l := c.Limits.withDefaults()
-	s := &Server{log: c.Log, ln: netutil.LimitListener(ln, l.Connections)}
+	s := &Server{log: c.Log, ln: limitConnections(ln, l.Connections)}
 	if c.TLS != nil {
 		s.ln = tls.NewListener(s.ln, c.TLS)
 	}
