@@ -110,10 +110,28 @@ func TestWrongUsage(t *testing.T) {
 		"bench compare a":                    `NEW is missing`,
 		"bench compare a b --alpha 2":        `--alpha is between 0 and 1`,
 		"completion bsh":                     `did you mean "bash"?`,
+		"serve a":                            `too many arguments`,
+		"serve --addr=":                      `--addr is empty`,
+		"serve --tokens=":                    `--tokens is empty`,
+		"serve --addr 8787":                  `not HOST:PORT or unix:PATH`,
+		"serve --addr :0":                    `without tokens`,
+		"serve --addr [::]:0":                `without tokens`,
+		"serve --admin 0.0.0.0:0":            `not a loopback address`,
+		"serve --admin unix:a":               `not a loopback address`,
+		"serve --tls-cert a":                 `need each other`,
+		"serve --max-connections 0":          `at least 1`,
+		"serve --log-format xml":             `text or json`,
+		"serve --log-level loud":             `debug, info, warn or error`,
+		"token create":                       `NAME is missing`,
+		"token create a --read":              `--tokens is missing`,
+		"token create a --tokens b":          `allow nothing`,
+		"dev":                                `SCRIPT is missing`,
+		"dev a --bind KV":                    `not NAME=NAMESPACE`,
+		"dev a --bind KV=a --bind KV=b":      `bound twice`,
 	} {
 		f.fails(2, []string{want, "--help\" for usage"}, strings.Fields(line)...)
 	}
-	for _, line := range []string{"", "kv", "kv key", "kv bulk", "kv namespace", "completion"} {
+	for _, line := range []string{"", "kv", "kv key", "kv bulk", "kv namespace", "token", "completion"} {
 		f.fails(2, []string{"Usage:"}, strings.Fields(line)...)
 	}
 	if _, err := os.Stat(f.dir); err == nil {

@@ -9,9 +9,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/firnkv/firn/cmd/firn/internal/namespaces"
 	"github.com/firnkv/firn/cmd/firn/internal/source"
 	"github.com/firnkv/firn/engine"
+	"github.com/firnkv/firn/engine/namespaces"
 )
 
 // app is what all commands share: the global flags and the three streams.
@@ -25,7 +25,10 @@ type app struct {
 	err io.Writer
 }
 
-func (a *app) directory() *namespaces.Directory {
+func (a *app) directory() *namespaces.Directory { return a.directoryWith(a.logger()) }
+
+// directoryWith returns the data directory, whose stores log to log.
+func (a *app) directoryWith(log *slog.Logger) *namespaces.Directory {
 	path := a.dir
 	if path == "" {
 		path = os.Getenv("FIRN_DIR")
@@ -33,7 +36,7 @@ func (a *app) directory() *namespaces.Directory {
 	if path == "" {
 		path = "firn-data"
 	}
-	return namespaces.At(path, engine.Options{Logger: a.logger()})
+	return namespaces.At(path, engine.Options{Logger: log})
 }
 
 // logger prints what the store has to say to an operator, such as what it had

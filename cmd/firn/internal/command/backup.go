@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/firnkv/firn/cmd/firn/internal/namespaces"
 	"github.com/firnkv/firn/cmd/firn/internal/progress"
 	"github.com/firnkv/firn/engine"
+	"github.com/firnkv/firn/engine/namespaces"
 	"github.com/spf13/cobra"
 )
 

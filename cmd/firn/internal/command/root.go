@@ -20,10 +20,13 @@ else to standard error. Exit status: 0 done, 1 failed or not found, 2 wrong usag
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
-			return checkGlobalFlags(cmd)
+			return refuseEmpty(cmd, "dir", "namespace")
 		},
 	},
 		newKV(a),
+		newServe(a),
+		newDev(a),
+		newToken(a),
 		newStats(a),
 		newVerify(a),
 		newCompact(a),
@@ -47,10 +50,10 @@ else to standard error. Exit status: 0 done, 1 failed or not found, 2 wrong usag
 	return root
 }
 
-// checkGlobalFlags refuses flags that are given but empty, as by a script with
-// an unset variable, which must not mean the default.
-func checkGlobalFlags(cmd *cobra.Command) error {
-	for _, name := range []string{"dir", "namespace"} {
+// refuseEmpty refuses flags that are given but empty, as by a script with an
+// unset variable, which must not mean the default.
+func refuseEmpty(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
 			return usage(cmd, "--%s is empty", name)
 		}

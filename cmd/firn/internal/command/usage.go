@@ -49,7 +49,7 @@ func unknownCommand(cmd *cobra.Command, typed string) error {
 		names = append(names, sub.Name())
 	}
 	hint := didYouMean(typed, names, "")
-	if paths := commandsNamed(cmd.Root(), typed); hint == "" && len(paths) > 0 {
+	if paths := commandsNamed(cmd.Root(), typed); len(paths) > 0 {
 		hint = "; there is " + strings.Join(paths, ", ")
 	}
 	return usage(cmd, "unknown command %q for %q%s", typed, cmd.CommandPath(), hint)

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/firnkv/firn/cmd/firn/internal/namespaces"
 	"github.com/firnkv/firn/cmd/firn/internal/progress"
 	"github.com/firnkv/firn/engine"
+	"github.com/firnkv/firn/engine/namespaces"
 	"github.com/spf13/cobra"
 )
 

@@ -20,8 +20,9 @@ const (
 )
 
 const (
-	titlePrefix = "title:"
-	idPrefix    = "id:"
+	titlePrefix   = "title:"
+	idPrefix      = "id:"
+	deletedPrefix = "deleted:"
 
 	maxRegistryKey = len(titlePrefix) + maxTitle*utf8.UTFMax
 )
@@ -113,17 +114,29 @@ func (r *registry) reserve(ctx context.Context, title string) (Namespace, error)
 		return Namespace{}, err
 	}
 	if len(all) >= maxNamespaces {
-		return Namespace{}, fmt.Errorf("%w: there are %d, which is the limit", ErrTooMany, len(all))
+		return Namespace{}, tooMany(len(all))
 	}
+	return newNamespace(title), nil
+}
+
+func newNamespace(title string) Namespace {
 	var id [16]byte
 	rand.Read(id[:])
-	return Namespace{ID: hex.EncodeToString(id[:]), Title: title, Created: time.Now().UTC().Truncate(time.Second)}, nil
+	return Namespace{ID: hex.EncodeToString(id[:]), Title: title, Created: time.Now().UTC().Truncate(time.Second)}
+}
+
+func tooMany(n int) error {
+	return fmt.Errorf("%w: there are %d, which is the limit", ErrTooMany, n)
+}
+
+func titleInUse(other Namespace) error {
+	return fmt.Errorf("%w: namespace %s is %q", ErrTitleInUse, other.ID, other.Title)
 }
 
 func (r *registry) checkFree(ctx context.Context, title string) error {
 	other, err := r.get(ctx, title)
 	if err == nil {
-		return fmt.Errorf("%w: namespace %s is %q", ErrTitleInUse, other.ID, title)
+		return titleInUse(other)
 	}
 	if absent(err) {
 		return nil
@@ -139,13 +152,8 @@ func (r *registry) add(ctx context.Context, ns Namespace) error {
 	return r.store.Write(ctx, &b)
 }
 
+// rename gives a namespace another title, which nobody has.
 func (r *registry) rename(ctx context.Context, ns Namespace, title string) (Namespace, error) {
-	if title == ns.Title {
-		return ns, nil
-	}
-	if err := r.checkFree(ctx, title); err != nil {
-		return Namespace{}, err
-	}
 	var b engine.Batch
 	b.Delete(titlePrefix + ns.Title)
 	ns.Title = title
@@ -155,11 +163,30 @@ func (r *registry) rename(ctx context.Context, ns Namespace, title string) (Name
 	return ns, r.store.Write(ctx, &b)
 }
 
+// remove makes a namespace a deleted one, whose files have yet to go.
 func (r *registry) remove(ctx context.Context, ns Namespace) error {
 	var b engine.Batch
 	b.Delete(titlePrefix + ns.Title)
 	b.Delete(idPrefix + ns.ID)
+	b.Put(deletedPrefix+ns.ID, []byte(ns.Title), nil)
 	return r.store.Write(ctx, &b)
+}
+
+// deleted returns the ids of namespaces whose files have yet to go.
+func (r *registry) deleted(ctx context.Context) ([]string, error) {
+	var ids []string
+	for key, err := range r.store.Keys(ctx, deletedPrefix) {
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, key.Name[len(deletedPrefix):])
+	}
+	return ids, nil
+}
+
+// forget notes that the files of a deleted namespace are gone.
+func (r *registry) forget(ctx context.Context, id string) error {
+	return r.store.Delete(ctx, deletedPrefix+id)
 }
 
 func putBoth(b *engine.Batch, ns Namespace) error {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/firnkv/firn/engine"
@@ -67,7 +65,8 @@ type Directory struct {
 const defaultWait = 3 * time.Second
 
 // At returns the data directory at path. Nothing is read or made yet. The
-// options are those for the stores of namespaces; ReadOnly is set as needed.
+// options are those for the stores of namespaces; ReadOnly is set as needed, and
+// CacheBytes is of each store, but in a Pool of all together.
 func At(path string, opts engine.Options) *Directory {
 	return &Directory{path: path, opts: opts, wait: defaultWait}
 }
@@ -77,6 +76,13 @@ func At(path string, opts engine.Options) *Directory {
 func (d *Directory) Waiting(wait time.Duration) *Directory {
 	other := *d
 	other.wait = wait
+	return &other
+}
+
+// withCache returns the same directory with another size of the caches.
+func (d *Directory) withCache(bytes int64) *Directory {
+	other := *d
+	other.opts.CacheBytes = bytes
 	return &other
 }
 
@@ -120,14 +126,23 @@ func (d *Directory) create(ctx context.Context, r *registry, title string) (*eng
 	if err != nil {
 		return nil, Namespace{}, err
 	}
-	store, err := d.openAt(d.storePath(ns.ID), ns, false)
+	store, err := d.make(ctx, r, ns)
+	return store, ns, err
+}
+
+// make makes the namespace ns, which is new, and leaves its store open.
+func (d *Directory) make(ctx context.Context, r *registry, ns Namespace) (*engine.Store, error) {
+	path := d.storePath(ns.ID)
+	store, err := d.openAt(path, ns, false)
 	if err != nil {
-		return nil, Namespace{}, err
+		// On a full disk, who tries again and again must not leave more each time.
+		_ = os.RemoveAll(path)
+		return nil, err
 	}
 	if err := r.add(ctx, ns); err != nil {
-		return nil, Namespace{}, errors.Join(err, store.Close())
+		return nil, errors.Join(err, store.Close())
 	}
-	return store, ns, nil
+	return store, nil
 }
 
 // List returns all namespaces, by title.
@@ -166,7 +181,11 @@ func (d *Directory) Rename(ctx context.Context, name, title string) (Namespace, 
 	}
 	var ns Namespace
 	err := d.change(ctx, func(r *registry) (err error) {
-		if ns, err = r.find(ctx, name); err != nil {
+		ns, err = r.find(ctx, name)
+		if err != nil || ns.Title == title {
+			return err
+		}
+		if err := r.checkFree(ctx, title); err != nil {
 			return err
 		}
 		ns, err = r.rename(ctx, ns, title)
@@ -189,36 +208,15 @@ func (d *Directory) Delete(ctx context.Context, name string) (Namespace, error) 
 }
 
 func (d *Directory) delete(ctx context.Context, r *registry, ns Namespace) error {
-	path := d.storePath(ns.ID)
-	store, err := d.openStore(ns, false)
+	lock, err := d.lockStore(ns.ID)
 	switch {
 	case errors.Is(err, engine.ErrLocked):
-		return err
+		return &InUseError{Title: ns.Title, Path: d.storePath(ns.ID)}
 	case err == nil:
-		// A failure to close cannot matter any more, nor one to open.
-		_ = store.Close()
-	}
-	if err := os.Rename(path, path+deletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		_ = lock.Close() // nobody else gets it without the registry
 	}
 	if err := r.remove(ctx, ns); err != nil {
 		return err
 	}
-	return d.sweep()
-}
-
-const deletedSuffix = ".deleted"
-
-// sweep removes the files of deleted namespaces.
-func (d *Directory) sweep() error {
-	all, err := os.ReadDir(d.storePath(""))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, entry := range all {
-		if strings.HasSuffix(entry.Name(), deletedSuffix) {
-			err = errors.Join(err, os.RemoveAll(d.storePath(entry.Name())))
-		}
-	}
-	return err
+	return d.sweep(ctx, r)
 }

@@ -78,12 +78,13 @@ func (d *Directory) damagedNamespace(ctx context.Context, name string) (ns Names
 	return Namespace{ID: name}, nil
 }
 
-// adopt enters the namespaces that the registry does not know.
+// adopt enters the namespaces that the registry does not know. The stores of those
+// that it knows as deleted are gone by now.
 func (d *Directory) adopt(ctx context.Context, ids []string) (adopted []Namespace, err error) {
 	err = d.change(ctx, func(r *registry) error {
 		for _, id := range ids {
 			_, err := r.find(ctx, id)
-			if err == nil {
+			if err == nil || !isStore(d.storePath(id)) {
 				continue
 			}
 			if !errors.Is(err, ErrNotExist) {

@@ -179,7 +179,7 @@ func (d *Directory) changeNow(ctx context.Context, do func(*registry) error) err
 	if err != nil {
 		return err
 	}
-	err = d.sweep()
+	err = d.sweep(ctx, r)
 	if err == nil {
 		err = do(r)
 	}
@@ -190,6 +190,11 @@ func (d *Directory) openRegistry(readOnly bool) (*registry, error) {
 	opts := d.opts
 	opts.ReadOnly = readOnly
 	opts.Limits = engine.Limits{KeyBytes: maxRegistryKey}
+	// What has become of a namespace must not depend on how durable the writes
+	// to it are.
+	opts.Sync = engine.SyncAlways
+	opts.ManualCompaction = false
+	opts.CacheBytes = -1 // nothing is read twice
 	store, err := engine.Open(d.registryPath(), &opts)
 	if errors.Is(err, engine.ErrLocked) {
 		return nil, &InUseError{Path: d.registryPath(), Registry: true}

@@ -1,0 +1,196 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/firnkv/firn/cmd/firn/internal/phrase"
+	"github.com/firnkv/firn/engine"
+	"github.com/firnkv/firn/engine/namespaces"
+)
+
+// exchange is a request being answered.
+type exchange struct {
+	h       *handler
+	w       http.ResponseWriter
+	r       *http.Request
+	ctx     context.Context
+	body    body
+	grant   Grant // nil: everything is allowed
+	binding bool
+
+	start     time.Time
+	operation string
+	namespace string // id
+	lease     *namespaces.Lease
+	key       string // of the request
+	opts      engine.PutOptions
+	status    int // 0: nothing was answered yet
+	sent      int64
+}
+
+func (x *exchange) begin(h *handler, w http.ResponseWriter, r *http.Request) {
+	*x = exchange{h: h, w: w, r: r, ctx: r.Context(), operation: "none", start: h.Now()}
+	x.body.r = r.Body
+	x.binding = r.Header[namespaceHeader] != nil
+}
+
+// end reports the exchange, also when the handler panics.
+func (x *exchange) end() {
+	h := x.h
+	x.release()
+	h.inFlight.Add(-1)
+	if h.Observe != nil {
+		e := Event{
+			Protocol: x.protocol(), Operation: x.operation, NamespaceID: x.namespace, Status: x.status,
+			Duration: h.Now().Sub(x.start), BytesIn: x.body.n, BytesOut: x.sent,
+		}
+		if e.Status == 0 {
+			e.Status = statusPanic
+		}
+		h.Observe(e)
+	}
+	*x = exchange{}
+	exchanges.Put(x)
+}
+
+const (
+	statusGone  = 499 // the client has gone; nothing was answered
+	statusPanic = 500
+)
+
+// Header values that need no allocation. net/http does not change them.
+var (
+	typeBytes  = []string{"application/octet-stream"}
+	typeJSON   = []string{"application/json"}
+	typeText   = []string{"text/plain; charset=utf-8"}
+	retryAfter = []string{"1"}
+	bearerOnly = []string{"Bearer"}
+	closeValue = []string{"close"}
+)
+
+// autoLength is the length of a body from which on net/http does not find out its
+// length by itself.
+const autoLength = 2048
+
+// reply answers with a body that is in memory.
+func (x *exchange) reply(status int, contentType []string, body []byte) {
+	h := x.w.Header()
+	h["Content-Type"] = contentType
+	if len(body) >= autoLength {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	x.head(status)
+	x.Write(body)
+}
+
+// head writes the header of the response.
+func (x *exchange) head(status int) {
+	x.status = status
+	x.w.WriteHeader(status)
+}
+
+// Write writes some of the body of the response.
+func (x *exchange) Write(b []byte) (int, error) {
+	n, err := x.w.Write(b)
+	x.sent += int64(n)
+	return n, err
+}
+
+// fail answers err.
+func (x *exchange) fail(err error) {
+	x.release()
+	if x.status != 0 {
+		// The header has been sent: all that is left is to break the connection,
+		// so that the client does not take what it has for the whole.
+		x.log(err)
+		panic(http.ErrAbortHandler)
+	}
+	if x.ctx.Err() != nil {
+		x.status = statusGone
+		panic(http.ErrAbortHandler)
+	}
+	f := failureOf(err)
+	if x.body.err != nil && f.status >= 500 {
+		f = failure{status: http.StatusBadRequest, code: codeBad, text: "The request body could not be read to its end."}
+	}
+	if f.status == http.StatusInternalServerError {
+		x.log(err)
+	}
+	if !x.drain() {
+		x.w.Header()["Connection"] = closeValue
+	}
+	if f.status == http.StatusUnauthorized {
+		x.w.Header()["Www-Authenticate"] = bearerOnly
+	}
+	if f.allow != "" {
+		x.w.Header()["Allow"] = []string{f.allow}
+	}
+	if x.binding {
+		if f.code == codeNoKey {
+			f.text = http.StatusText(f.status) // which is cheap
+		} else {
+			phrase.Set(x.ctx, f.text)
+		}
+		x.reply(f.status, typeText, []byte(f.text))
+		return
+	}
+	x.reply(f.status, typeJSON, appendFailure(nil, &f))
+}
+
+// log says what went wrong, but not with which key, unless that is allowed.
+func (x *exchange) log(err error) {
+	if x.ctx.Err() != nil {
+		return // not the server's fault
+	}
+	x.h.Log.Error("request failed", "protocol", x.protocol(), "operation", x.operation,
+		"namespace", x.namespace, "error", x.h.withoutKeys(err, x.key))
+}
+
+func (x *exchange) protocol() string {
+	if x.binding {
+		return "binding"
+	}
+	return "rest"
+}
+
+// maxBody bounds what is read of any request.
+const maxBody = 100_000_000
+
+// drain reads what is left of the body of the request. It reports whether it came to
+// the end.
+func (x *exchange) drain() bool {
+	if x.body.done || x.r.ContentLength == 0 {
+		return true
+	}
+	if x.body.n == 0 && x.r.Header["Expect"] != nil {
+		return false // the client waits for an answer before it sends anything
+	}
+	for x.body.err == nil && !x.body.done && x.body.n < maxBody {
+		io.CopyN(io.Discard, &x.body, maxBody-x.body.n)
+	}
+	return x.body.done
+}
+
+// body counts what is read of the body of a request, and remembers how it ended.
+type body struct {
+	r    io.Reader
+	n    int64
+	done bool  // it came to its end
+	err  error // or reading failed
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.n += int64(n)
+	switch {
+	case err == io.EOF:
+		b.done = true
+	case err != nil:
+		b.err = err
+	}
+	return n, err
+}

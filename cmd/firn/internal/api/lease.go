@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/firnkv/firn/engine"
+	"github.com/firnkv/firn/engine/namespaces"
+)
+
+// access is what a request wants of a namespace.
+type access int
+
+const (
+	reading access = iota
+	deleting
+	putting // makes the namespace "default" if it is not there
+)
+
+// open returns the store of the namespace that the request is about, which stays
+// open until release. What it may do is checked first.
+//
+// The store is nil if it is that of the namespace "default", nobody has written to
+// it yet, and this is no put: it is to be taken as empty.
+func (x *exchange) open(name string, a access) (*engine.Store, error) {
+	var err error
+	if x.binding {
+		x.lease, err = x.leaseNamed(name, a)
+	} else {
+		x.lease, err = x.leaseID(name, a)
+	}
+	if err != nil || x.lease == nil {
+		return nil, err
+	}
+	x.namespace = x.lease.Namespace().ID
+	return x.lease.Store(), nil
+}
+
+// release gives the lease back, if there is one.
+func (x *exchange) release() {
+	if x.lease != nil {
+		x.lease.Release()
+		x.lease = nil
+	}
+}
+
+func (x *exchange) may(id string, a access) error {
+	if a == reading {
+		return x.mayRead(id)
+	}
+	return x.mayWrite(id)
+}
+
+func (x *exchange) leaseID(id string, a access) (*namespaces.Lease, error) {
+	if err := x.may(id, a); err != nil {
+		return nil, err
+	}
+	return x.h.Pool.Acquire(x.ctx, id)
+}
+
+// leaseNamed is leaseID for an id or a title.
+func (x *exchange) leaseNamed(name string, a access) (*namespaces.Lease, error) {
+	ns, err := x.resolve(name, a)
+	if err != nil || ns.ID == "" {
+		return nil, err
+	}
+	return x.leaseID(ns.ID, a)
+}
+
+// resolve finds the namespace of that name. A put makes the default one; to others
+// it is the zero Namespace until then.
+func (x *exchange) resolve(name string, a access) (namespaces.Namespace, error) {
+	ns, err := find(x.ctx, x.h.Pool, name)
+	if name != namespaces.DefaultTitle || !errors.Is(err, namespaces.ErrNotExist) {
+		return ns, err
+	}
+	if err := x.may(name, a); err != nil {
+		return namespaces.Namespace{}, err
+	}
+	if a != putting {
+		return namespaces.Namespace{}, nil
+	}
+	ns, err = x.h.Pool.Create(x.ctx, name)
+	if errors.Is(err, namespaces.ErrTitleInUse) {
+		return find(x.ctx, x.h.Pool, name) // somebody else just did
+	}
+	return ns, err
+}
+
+func find(ctx context.Context, p Pool, name string) (namespaces.Namespace, error) {
+	if r, ok := p.(Resolver); ok {
+		return r.Resolve(ctx, name)
+	}
+	ns, err := p.Find(ctx, name)
+	if !errors.Is(err, namespaces.ErrNotExist) {
+		return ns, err
+	}
+	all, listErr := p.List(ctx)
+	if listErr != nil {
+		return namespaces.Namespace{}, listErr
+	}
+	for _, ns := range all {
+		if ns.Title == name {
+			return ns, nil
+		}
+	}
+	return namespaces.Namespace{}, err
+}
