@@ -87,7 +87,11 @@ func TestFind(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files have no mode that makes them programs")
 	}
-	project, elsewhere := t.TempDir(), t.TempDir()
+	project, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
 	install := func(dir string) string {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -112,7 +116,21 @@ func TestFind(t *testing.T) {
 	want("", workerd.ErrNotFound)
 	onPath := install(elsewhere)
 	want(onPath, nil)
-	want(install(filepath.Join(project, "node_modules", ".bin")), nil)
+	modules := filepath.Join(project, "node_modules")
+	inBin := install(filepath.Join(modules, ".bin"))
+	want(inBin, nil)
+
+	// npm puts a link there, to a script that starts the program for this machine.
+	script := install(filepath.Join(modules, "workerd", "bin"))
+	if err := os.Remove(inBin); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(script, inBin); err != nil {
+		t.Fatal(err)
+	}
+	want(inBin, nil)
+	arch := strings.TrimPrefix(runtime.GOARCH, "amd")
+	want(install(filepath.Join(modules, "@cloudflare", "workerd-"+runtime.GOOS+"-"+arch, "bin")), nil)
 }
 
 func TestDate(t *testing.T) {
