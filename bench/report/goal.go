@@ -51,6 +51,7 @@ func (g *goal) of(r *Report) Goal {
 	}
 	switch {
 	case g.large && r.Settings.Data.Keys < g.keys:
+		result.Attained = TooFewKeys
 	case (g.kind.Better == Higher && value < g.bound) || (g.kind.Better == Lower && value > g.bound):
 		result.Attained = NotMet
 	case r.Settings.Data.Keys < g.keys:

@@ -77,6 +77,7 @@ const (
 	Met         Attainment = "met"
 	NotMet      Attainment = "not met"
 	MetByFewer  Attainment = "met with fewer keys" // than it is asked of
+	TooFewKeys  Attainment = "too few keys to tell"
 	NotMeasured Attainment = "not measured"
 )
 
@@ -110,7 +111,7 @@ func (r *Report) goalsAbout(all []Goal) string {
 	}
 	text := fmt.Sprintf("What the project asks of Firn on %d cores; there were %d. Medians count, unless it says \"in each round\". Of %d goals:",
 		goalCores, r.Machine.Cores, len(all))
-	for i, a := range []Attainment{Met, NotMet, MetByFewer, NotMeasured} {
+	for i, a := range []Attainment{Met, NotMet, MetByFewer, TooFewKeys, NotMeasured} {
 		if i > 0 {
 			text += ","
 		}

@@ -98,7 +98,7 @@ func TestGoalsWithFewerKeys(t *testing.T) {
 		r.Settings.Data.Keys = g.keys / 50
 		met, missed := MetByFewer, NotMet
 		if g.large {
-			met, missed = NotMeasured, NotMeasured
+			met, missed = TooFewKeys, TooFewKeys
 		}
 		if got := g.of(r); got.Attained != met || !strings.HasSuffix(got.Measured, fmt.Sprintf(", with %d keys", g.keys/50)) {
 			t.Errorf("got %+v", got)
