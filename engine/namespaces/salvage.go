@@ -82,13 +82,25 @@ func (d *Directory) damagedNamespace(ctx context.Context, name string) (ns Names
 // that it knows as deleted are gone by now.
 func (d *Directory) adopt(ctx context.Context, ids []string) (adopted []Namespace, err error) {
 	err = d.change(ctx, func(r *registry) error {
+		all, err := r.list(ctx)
+		if err != nil {
+			return err
+		}
+		known := map[string]Namespace{}
+		for _, ns := range all {
+			known[ns.ID] = ns
+		}
 		for _, id := range ids {
-			_, err := r.find(ctx, id)
-			if err == nil || !isStore(d.storePath(id)) {
+			if !isStore(d.storePath(id)) {
 				continue
 			}
-			if !errors.Is(err, ErrNotExist) {
-				return err
+			if ns, ok := known[id]; ok {
+				// Its id may be what was lost. Under a second title, it would
+				// go with all its pairs when one of the two is deleted.
+				if err := r.add(ctx, ns); err != nil {
+					return fmt.Errorf("registry of namespaces: %w", err)
+				}
+				continue
 			}
 			ns := Namespace{ID: id, Title: id, Created: time.Now().UTC().Truncate(time.Second)}
 			if err := r.add(ctx, ns); err != nil {

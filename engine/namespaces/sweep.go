@@ -37,10 +37,10 @@ func (d *Directory) removeStore(ctx context.Context, r *registry, id string) err
 	path := d.storePath(id)
 	lock, err := d.lockStore(id)
 	switch {
-	case errors.Is(err, engine.ErrLocked):
-		return err
 	case err == nil:
 		_ = lock.Close() // nobody else gets it without the registry
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
 	if err := os.Rename(path, path+deletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

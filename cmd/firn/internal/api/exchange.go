@@ -30,6 +30,7 @@ type exchange struct {
 	opts      engine.PutOptions
 	status    int // 0: nothing was answered yet
 	sent      int64
+	left      bool // it does not count as under way any more
 }
 
 func (x *exchange) begin(h *handler, w http.ResponseWriter, r *http.Request) {
@@ -42,7 +43,7 @@ func (x *exchange) begin(h *handler, w http.ResponseWriter, r *http.Request) {
 func (x *exchange) end() {
 	h := x.h
 	x.release()
-	h.inFlight.Add(-1)
+	x.leave()
 	if h.Observe != nil {
 		e := Event{
 			Protocol: x.protocol(), Operation: x.operation, NamespaceID: x.namespace, Status: x.status,
@@ -55,6 +56,14 @@ func (x *exchange) end() {
 	}
 	*x = exchange{}
 	exchanges.Put(x)
+}
+
+// leave gives up the request's place among those under way.
+func (x *exchange) leave() {
+	if !x.left {
+		x.left = true
+		x.h.inFlight.Add(-1)
+	}
 }
 
 const (
@@ -120,6 +129,7 @@ func (x *exchange) fail(err error) {
 	if f.status == http.StatusInternalServerError {
 		x.log(err)
 	}
+	x.leave() // a client that takes its time with what is refused keeps nobody out
 	if !x.drain() {
 		x.w.Header()["Connection"] = closeValue
 	}

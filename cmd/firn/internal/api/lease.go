@@ -71,10 +71,14 @@ func (x *exchange) leaseNamed(name string, a access) (*namespaces.Lease, error) 
 // it is the zero Namespace until then.
 func (x *exchange) resolve(name string, a access) (namespaces.Namespace, error) {
 	ns, err := find(x.ctx, x.h.Pool, name)
-	if name != namespaces.DefaultTitle || !errors.Is(err, namespaces.ErrNotExist) {
+	if !errors.Is(err, namespaces.ErrNotExist) {
 		return ns, err
 	}
+	// Whoever may not use it does not get to know whether it is there.
 	if err := x.may(name, a); err != nil {
+		return namespaces.Namespace{}, err
+	}
+	if name != namespaces.DefaultTitle {
 		return namespaces.Namespace{}, err
 	}
 	if a != putting {

@@ -247,6 +247,30 @@ func TestMaxInFlight(t *testing.T) {
 	a.is(200, "abc")
 }
 
+// A client that takes its time to send what is refused already keeps nobody out.
+func TestRefusedIsNotInFlight(t *testing.T) {
+	began := make(chan struct{}, 1000)
+	s := start(t, &Config{MaxInFlight: 1, Authorize: func(string) (Grant, bool) {
+		began <- struct{}{}
+		return grant{read: true, write: true}, true
+	}})
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "PUT /k?expiration_ttl=1 HTTP/1.1\r\nHost: h\r\nFirn-Namespace: test\r\nContent-Length: 3\r\n\r\nab")
+	<-began
+	var a *answer
+	for range 500 {
+		if a = s.binding("GET", "/none", ""); a.status != 429 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	a.failed(404, "Not Found")
+}
+
 func TestEvents(t *testing.T) {
 	s := start(t, nil)
 	large := strings.Repeat("x", 200_000)

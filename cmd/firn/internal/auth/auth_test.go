@@ -125,6 +125,7 @@ func TestBadFiles(t *testing.T) {
 		"for no namespace":        line("a", "s", `"read"`, ``),
 		"is empty":                line("a", "s", `"read"`, `""`),
 		"for all namespaces only": line("a", "s", `"manage"`, `"x"`),
+		"that of an empty token":  line("a", "", `"read"`, `"*"`),
 		"have the same hash":      good + line("b", "s", `"read"`, `"*"`),
 	} {
 		path := filepath.Join(t.TempDir(), "tokens")

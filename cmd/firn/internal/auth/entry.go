@@ -97,6 +97,9 @@ func (e *Entry) token() (hash, *token, error) {
 	if err != nil || len(sum) != sha256.Size {
 		return hash{}, nil, fmt.Errorf("token %q: sha256 has to be 64 hexadecimal digits", e.Name)
 	}
+	if hash(sum) == hashOf("") {
+		return hash{}, nil, fmt.Errorf("token %q: sha256 is that of an empty token, which everybody has", e.Name)
+	}
 	t := &token{name: e.Name, ids: map[string]bool{}, titles: map[string]bool{}}
 	for _, what := range e.Allow {
 		switch what {

@@ -26,7 +26,8 @@ import (
 type daemon struct {
 	dir             *namespaces.Directory
 	addr            server.Address
-	addrFile        string          // empty: none
+	addrFile        string // empty: none
+	addrWritten     bool
 	admin           *server.Address // nil: none
 	keys            *auth.Keyring
 	cert            *server.Certificate // nil: without TLS
@@ -60,6 +61,10 @@ func (d *daemon) run(ctx context.Context) (err error) {
 		return errors.Join(unlessEnded(ctx, err), d.stop(failed))
 	}
 	d.pool.Store(pool)
+	if d.addrFile != "" {
+		// It is of an earlier run that was killed: one that still runs has the pool.
+		_ = os.Remove(d.addrFile)
+	}
 	if err = d.ready(ln, adminLn); err == nil {
 		select {
 		case <-ctx.Done():
@@ -80,9 +85,6 @@ func unlessEnded(ctx context.Context, err error) error {
 
 // listen listens on the addresses, so that the next one who wants them fails.
 func (d *daemon) listen() (ln, admin net.Listener, err error) {
-	if d.addrFile != "" {
-		_ = os.Remove(d.addrFile) // of an earlier run that was killed
-	}
 	if ln, err = d.addr.Listen(); err != nil {
 		return nil, nil, err
 	}
@@ -162,6 +164,7 @@ func (d *daemon) ready(ln, admin net.Listener) error {
 		if err := writeAddress(d.addrFile, addr); err != nil {
 			return err
 		}
+		d.addrWritten = true
 	}
 	if d.onReady != nil {
 		d.onReady(addr)
@@ -191,7 +194,7 @@ func writeAddress(path, addr string) error {
 func (d *daemon) stop(failed <-chan error) error {
 	d.log.Info("stopping")
 	d.health.Stopping()
-	if d.addrFile != "" {
+	if d.addrWritten {
 		_ = os.Remove(d.addrFile) // it may not be there
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), d.shutdownTimeout)
