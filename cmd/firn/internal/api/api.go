@@ -115,13 +115,14 @@ func New(c Config) http.Handler {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &handler{Config: c, bulks: make(chan struct{}, maxLargeBulks)}
+	return &handler{Config: c, bulks: make(chan struct{}, maxLargeBulks), reads: make(chan struct{}, maxLargeReads)}
 }
 
 type handler struct {
 	Config
 	inFlight atomic.Int64
 	bulks    chan struct{} // a place for each large bulk write under way
+	reads    chan struct{} // and for each large bulk read
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}

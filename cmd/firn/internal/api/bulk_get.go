@@ -161,6 +161,13 @@ func (x *exchange) bulkValues(store *engine.Store, q *bulkQuery) ([]bulkValue, e
 			v.Close()
 			return nil, over("Total size of request exceeds the limit of 25MB")
 		}
+		if !x.reading && maxBulkBytes-left > smallBulk {
+			if err := x.await(x.h.reads); err != nil {
+				v.Close()
+				return nil, err
+			}
+			x.reading = true
+		}
 		values[i].info = v.Info()
 		values[i].value = make([]byte, v.Len())
 		_, err = io.ReadFull(v, values[i].value)

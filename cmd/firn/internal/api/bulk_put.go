@@ -15,6 +15,8 @@ const (
 	// maxLargeBulks is how many bulk writes of more than smallBulk bytes are in
 	// memory at once. Others wait, but not for longer than bulkPatience.
 	maxLargeBulks = 4
+	// maxLargeReads is the same for bulk reads, of 25 MiB at most each.
+	maxLargeReads = 16
 	smallBulk     = 1 << 20
 	bulkPatience  = 30 * time.Second
 )
@@ -89,16 +91,24 @@ func (x *exchange) awaitBulk() (done func(), err error) {
 	if n := x.r.ContentLength; n >= 0 && n <= smallBulk {
 		return func() {}, nil
 	}
+	if err := x.await(x.h.bulks); err != nil {
+		return nil, err
+	}
+	return func() { <-x.h.bulks }, nil
+}
+
+// await waits for one of so many places as the channel has room for.
+func (x *exchange) await(places chan struct{}) error {
 	timer := time.NewTimer(bulkPatience)
 	defer timer.Stop()
 	select {
-	case x.h.bulks <- struct{}{}:
-		return func() { <-x.h.bulks }, nil
+	case places <- struct{}{}:
+		return nil
 	case <-timer.C:
 		x.w.Header()["Retry-After"] = retryAfter
-		return nil, errBusy
+		return errBusy
 	case <-x.ctx.Done():
-		return nil, x.ctx.Err()
+		return x.ctx.Err()
 	}
 }
 

@@ -31,6 +31,7 @@ type exchange struct {
 	status    int // 0: nothing was answered yet
 	sent      int64
 	left      bool // it does not count as under way any more
+	reading   bool // it has a place among large bulk reads
 }
 
 func (x *exchange) begin(h *handler, w http.ResponseWriter, r *http.Request) {
@@ -44,6 +45,9 @@ func (x *exchange) end() {
 	h := x.h
 	x.release()
 	x.leave()
+	if x.reading {
+		<-h.reads
+	}
 	if h.Observe != nil {
 		e := Event{
 			Protocol: x.protocol(), Operation: x.operation, NamespaceID: x.namespace, Status: x.status,

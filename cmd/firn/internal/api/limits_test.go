@@ -163,6 +163,44 @@ func TestLargeBulk(t *testing.T) {
 	a.refused(413, codeBad, "stay under 100000000 bytes")
 }
 
+// Large bulk reads wait for a place, small ones do not, and places are given back.
+func TestLargeBulkReads(t *testing.T) {
+	s := start(t, nil)
+	s.binding("PUT", "/large", strings.Repeat("v", smallBulk+1))
+	s.binding("PUT", "/small", "v")
+	h := New(Config{Pool: s.pool}).(*handler)
+	read := func(key string) (done chan int) {
+		r := httptest.NewRequest("POST", "/bulk/get", strings.NewReader(`{"keys":["`+key+`"]}`))
+		r.Header.Set("Firn-Namespace", "test")
+		done = make(chan int, 1)
+		go func() {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			done <- w.Code
+		}()
+		return done
+	}
+	for range cap(h.reads) {
+		h.reads <- struct{}{}
+	}
+	waiting := read("large")
+	if status := <-read("small"); status != 200 {
+		t.Errorf("a small read: %d", status)
+	}
+	select {
+	case status := <-waiting:
+		t.Errorf("a large read without a place: %d", status)
+	case <-time.After(100 * time.Millisecond):
+	}
+	<-h.reads
+	if status := <-waiting; status != 200 {
+		t.Errorf("a large read: %d", status)
+	}
+	if n := len(h.reads); n != cap(h.reads)-1 {
+		t.Errorf("%d places are taken", n)
+	}
+}
+
 func TestTenThousandPairs(t *testing.T) {
 	s := start(t, nil)
 	var pairs, keys strings.Builder
@@ -212,20 +250,19 @@ func TestDrain(t *testing.T) {
 }
 
 func TestMaxInFlight(t *testing.T) {
-	s := start(t, &Config{MaxInFlight: 1})
+	began := make(chan struct{}, 1000)
+	s := start(t, &Config{MaxInFlight: 1, Authorize: func(string) (Grant, bool) {
+		began <- struct{}{}
+		return grant{read: true, write: true}, true
+	}})
 	c, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	io.WriteString(c, "PUT /k HTTP/1.1\r\nHost: h\r\nFirn-Namespace: test\r\nContent-Length: 3\r\n\r\nab")
-	var a *answer
-	for range 500 {
-		if a = s.binding("GET", "/none", ""); a.status == 429 {
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	<-began // and nothing else was under way
+	a := s.binding("GET", "/none", "")
 	a.failed(429, "Too many requests at once")
 	if a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -61,6 +62,9 @@ func (s *spool) fillFile(r io.Reader) error {
 	if s.file, err = os.CreateTemp(s.dir, "firn-value-*"); err != nil {
 		return s.explain(err)
 	}
+	if runtime.GOOS != "windows" {
+		_ = os.Remove(s.file.Name()) // so that it does not outlive a crash
+	}
 	if _, err := s.file.Write(s.large[:]); err != nil {
 		return s.explain(err)
 	}
@@ -110,6 +114,6 @@ func (s *spool) close() {
 	}
 	if s.file != nil {
 		s.file.Close()
-		os.Remove(s.file.Name())
+		_ = os.Remove(s.file.Name()) // on Windows, where an open file cannot be removed
 	}
 }
