@@ -15,18 +15,13 @@ import (
 // Pool is what the handler needs of a [*namespaces.Pool].
 type Pool interface {
 	Acquire(ctx context.Context, id string) (*namespaces.Lease, error)
+	AcquireDefault(ctx context.Context) (*namespaces.Lease, error)
+	Resolve(ctx context.Context, nameOrID string) (namespaces.Namespace, error)
 	Find(ctx context.Context, id string) (namespaces.Namespace, error)
 	List(ctx context.Context) ([]namespaces.Namespace, error)
 	Create(ctx context.Context, title string) (namespaces.Namespace, error)
 	Rename(ctx context.Context, id, title string) (namespaces.Namespace, error)
 	Delete(ctx context.Context, id string) (namespaces.Namespace, error)
-}
-
-// Resolver finds namespaces by id or title; the id wins. A Pool that is none is
-// asked for the id, and then for the list, with every request of the binding
-// protocol.
-type Resolver interface {
-	Resolve(ctx context.Context, nameOrID string) (namespaces.Namespace, error)
 }
 
 // Grant says what the bearer of a token may do. Its methods are called

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 
 	"github.com/firnkv/firn/engine"
@@ -58,55 +57,25 @@ func (x *exchange) leaseID(id string, a access) (*namespaces.Lease, error) {
 	return x.h.Pool.Acquire(x.ctx, id)
 }
 
-// leaseNamed is leaseID for an id or a title.
+// leaseNamed is leaseID for an id or a title. A put makes the namespace "default";
+// to others there is no lease of it until then.
 func (x *exchange) leaseNamed(name string, a access) (*namespaces.Lease, error) {
-	ns, err := x.resolve(name, a)
-	if err != nil || ns.ID == "" {
-		return nil, err
+	ns, err := x.h.Pool.Resolve(x.ctx, name)
+	if err == nil {
+		return x.leaseID(ns.ID, a)
 	}
-	return x.leaseID(ns.ID, a)
-}
-
-// resolve finds the namespace of that name. A put makes the default one; to others
-// it is the zero Namespace until then.
-func (x *exchange) resolve(name string, a access) (namespaces.Namespace, error) {
-	ns, err := find(x.ctx, x.h.Pool, name)
 	if !errors.Is(err, namespaces.ErrNotExist) {
-		return ns, err
+		return nil, err
 	}
 	// Whoever may not use it does not get to know whether it is there.
 	if err := x.may(name, a); err != nil {
-		return namespaces.Namespace{}, err
+		return nil, err
 	}
-	if name != namespaces.DefaultTitle {
-		return namespaces.Namespace{}, err
+	switch {
+	case name != namespaces.DefaultTitle:
+		return nil, err
+	case a == putting:
+		return x.h.Pool.AcquireDefault(x.ctx)
 	}
-	if a != putting {
-		return namespaces.Namespace{}, nil
-	}
-	ns, err = x.h.Pool.Create(x.ctx, name)
-	if errors.Is(err, namespaces.ErrTitleInUse) {
-		return find(x.ctx, x.h.Pool, name) // somebody else just did
-	}
-	return ns, err
-}
-
-func find(ctx context.Context, p Pool, name string) (namespaces.Namespace, error) {
-	if r, ok := p.(Resolver); ok {
-		return r.Resolve(ctx, name)
-	}
-	ns, err := p.Find(ctx, name)
-	if !errors.Is(err, namespaces.ErrNotExist) {
-		return ns, err
-	}
-	all, listErr := p.List(ctx)
-	if listErr != nil {
-		return namespaces.Namespace{}, listErr
-	}
-	for _, ns := range all {
-		if ns.Title == name {
-			return ns, nil
-		}
-	}
-	return namespaces.Namespace{}, err
+	return nil, nil
 }
