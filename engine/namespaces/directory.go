@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -214,6 +215,8 @@ func (d *Directory) delete(ctx context.Context, r *registry, ns Namespace) error
 		return &InUseError{Title: ns.Title, Path: d.storePath(ns.ID)}
 	case err == nil:
 		_ = lock.Close() // nobody else gets it without the registry
+	case !errors.Is(err, fs.ErrNotExist):
+		return err // somebody may have it open
 	}
 	if err := r.remove(ctx, ns); err != nil {
 		return err
