@@ -109,8 +109,8 @@ func TestBindingMessages(t *testing.T) {
 	if a := s.binding("GET", "/?cursor=%21", ""); a.status != 400 || !strings.Contains(a.phrase, "cursor") {
 		t.Errorf("bad cursor: %d %q", a.status, a.phrase)
 	}
-	s.send("GET", "/k", []string{"Firn-Namespace: missing"}, "").failed(404, "namespace not found")
-	s.send("PUT", "/k", []string{"Firn-Namespace: missing"}, "v").failed(404, "namespace not found")
+	s.send("GET", "/k", []string{"Firn-Namespace: missing"}, "").failed(400, "namespace not found")
+	s.send("PUT", "/k", []string{"Firn-Namespace: missing"}, "v").failed(400, "namespace not found")
 	s.send("PUT", "/k", []string{"Firn-Namespace: " + s.id}, "by id").is(200, "")
 	s.binding("GET", "/k", "").is(200, "by id")
 }
@@ -169,7 +169,7 @@ func TestDefaultNamespace(t *testing.T) {
 	}
 	s.send("PUT", "/k", in, "v").is(200, "")
 	s.send("GET", "/k", in, "").is(200, "v")
-	s.send("GET", "/k", []string{"Firn-Namespace: Default"}, "").failed(404, "namespace not found")
+	s.send("GET", "/k", []string{"Firn-Namespace: Default"}, "").failed(400, "namespace not found")
 }
 
 func TestRename(t *testing.T) {
@@ -177,7 +177,7 @@ func TestRename(t *testing.T) {
 	s.binding("PUT", "/k", "v").is(200, "")
 	s.binding("GET", "/k", "").is(200, "v")
 	s.rest("PUT", "", `{"title":"other"}`).result(`{"id":"` + s.id + `","title":"other","supports_url_encoding":true}`)
-	s.binding("GET", "/k", "").failed(404, "namespace not found")
+	s.binding("GET", "/k", "").failed(400, "namespace not found")
 	s.send("GET", "/k", []string{"Firn-Namespace: other"}, "").is(200, "v")
 	s.send("POST", account, nil, `{"title":"test"}`)
 	s.binding("GET", "/k", "").is(404, "Not Found")

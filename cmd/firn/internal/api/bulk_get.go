@@ -42,7 +42,7 @@ func (x *exchange) bulkGetCall(id string) error {
 func readBulkQuery(body io.Reader) (*bulkQuery, error) {
 	var q bulkQuery
 	asked := 0
-	j := newJSONReader(&limited{r: body, left: maxBody - 1})
+	j := newJSONReader(&limited{r: body, most: maxBody})
 	defer j.close()
 	err := j.object(func(name string) error {
 		if null, err := j.null(); null || err != nil {

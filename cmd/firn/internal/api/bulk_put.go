@@ -15,6 +15,10 @@ const (
 	// maxLargeBulks is how many bulk writes of more than smallBulk bytes are in
 	// memory at once. Others wait, but not for longer than bulkPatience.
 	maxLargeBulks = 4
+	// bulkPace is how many bytes a second a client has to send that has a place,
+	// after bulkGrace.
+	bulkPace  = 256 << 10
+	bulkGrace = 10 * time.Second
 	// maxLargeReads is the same for bulk reads, of 25 MiB at most each.
 	maxLargeReads = 16
 	smallBulk     = 1 << 20
@@ -53,20 +57,16 @@ func (x *exchange) bulkDelete(id string) error {
 // right, nothing.
 func (x *exchange) bulkWrite(id string, a access, read func(*jsonReader, *engine.Batch, time.Time) error) error {
 	if x.r.ContentLength >= maxBody {
-		return bulkTooLarge()
+		return bodyTooLarge(maxBody)
 	}
 	if err := x.may(id, a); err != nil {
 		return err
 	}
-	done, err := x.awaitBulk()
-	if err != nil {
-		return err
-	}
-	defer done()
 	var b engine.Batch
-	j := newJSONReader(&limited{r: &x.body, left: maxBody - 1})
+	j := newJSONReader(&limited{r: &bulkBody{x: x}, most: maxBody})
 	defer j.close()
-	if err = read(j, &b, x.start); err == nil {
+	err := read(j, &b, x.start)
+	if err == nil {
 		err = j.finish()
 	}
 	if err != nil {
@@ -85,16 +85,30 @@ func (x *exchange) bulkWrite(id string, a access, read func(*jsonReader, *engine
 	return nil
 }
 
-// awaitBulk waits until the body may be read into memory. Afterwards, done has to be
-// called.
-func (x *exchange) awaitBulk() (done func(), err error) {
-	if n := x.r.ContentLength; n >= 0 && n <= smallBulk {
-		return func() {}, nil
+// bulkBody reads a bulk write into memory. A large one takes a place when its client
+// has sent so much, and has to come fast from there on.
+type bulkBody struct {
+	x     *exchange
+	since time.Time // it has a place
+	from  int64     // and what had been read then
+}
+
+func (b *bulkBody) Read(p []byte) (int, error) {
+	x := b.x
+	if !x.writing && x.body.n > smallBulk {
+		if err := x.await(x.h.bulks); err != nil {
+			return 0, err
+		}
+		x.writing, b.since, b.from = true, x.h.Now(), x.body.n
 	}
-	if err := x.await(x.h.bulks); err != nil {
-		return nil, err
+	n, err := x.body.Read(p)
+	if x.writing && err == nil {
+		due := bulkGrace + time.Duration(x.body.n-b.from)*time.Second/bulkPace
+		if x.h.Now().Sub(b.since) > due {
+			return 0, errSlow
+		}
 	}
-	return func() { <-x.h.bulks }, nil
+	return n, err
 }
 
 // await waits for one of so many places as the channel has room for.
@@ -112,25 +126,23 @@ func (x *exchange) await(places chan struct{}) error {
 	}
 }
 
-// limited refuses a body that is too large.
+// limited refuses a body of most bytes or more.
 type limited struct {
-	r    io.Reader
-	left int64
+	r       io.Reader
+	n, most int64
 }
 
 func (l *limited) Read(p []byte) (int, error) {
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
+	p = p[:min(int64(len(p)), l.most-l.n)]
 	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return 0, bulkTooLarge()
+	if l.n += int64(n); l.n >= l.most {
+		return 0, bodyTooLarge(l.most)
 	}
 	return n, err
 }
 
-func bulkTooLarge() error {
-	return over("The request has to stay under %d bytes.", maxBody)
+func bodyTooLarge(most int64) error {
+	return over("The request has to stay under %d bytes.", most)
 }
 
 // readPairs reads the pairs of a bulk write.

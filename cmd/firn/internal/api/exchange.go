@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -30,8 +31,9 @@ type exchange struct {
 	opts      engine.PutOptions
 	status    int // 0: nothing was answered yet
 	sent      int64
-	left      bool // it does not count as under way any more
+	left      bool // it does not count as under way any more, and has no place
 	reading   bool // it has a place among large bulk reads
+	writing   bool // or among large bulk writes
 }
 
 func (x *exchange) begin(h *handler, w http.ResponseWriter, r *http.Request) {
@@ -45,9 +47,6 @@ func (x *exchange) end() {
 	h := x.h
 	x.release()
 	x.leave()
-	if x.reading {
-		<-h.reads
-	}
 	if h.Observe != nil {
 		e := Event{
 			Protocol: x.protocol(), Operation: x.operation, NamespaceID: x.namespace, Status: x.status,
@@ -62,11 +61,18 @@ func (x *exchange) end() {
 	exchanges.Put(x)
 }
 
-// leave gives up the request's place among those under way.
+// leave gives up the request's places among those under way.
 func (x *exchange) leave() {
-	if !x.left {
-		x.left = true
-		x.h.inFlight.Add(-1)
+	if x.left {
+		return
+	}
+	x.left = true
+	x.h.inFlight.Add(-1)
+	if x.reading {
+		<-x.h.reads
+	}
+	if x.writing {
+		<-x.h.bulks
 	}
 }
 
@@ -127,6 +133,9 @@ func (x *exchange) fail(err error) {
 		panic(http.ErrAbortHandler)
 	}
 	f := failureOf(err)
+	if x.binding && f.code == codeNoNamespace {
+		f.status = http.StatusBadRequest // the runtime takes 404 for a key that is not there
+	}
 	if x.body.err != nil && f.status >= 500 {
 		f = failure{status: http.StatusBadRequest, code: codeBad, text: "The request body could not be read to its end."}
 	}
@@ -134,7 +143,7 @@ func (x *exchange) fail(err error) {
 		x.log(err)
 	}
 	x.leave() // a client that takes its time with what is refused keeps nobody out
-	if !x.drain() {
+	if !x.drainRefused(f.status) {
 		x.w.Header()["Connection"] = closeValue
 	}
 	if f.status == http.StatusUnauthorized {
@@ -174,17 +183,44 @@ func (x *exchange) protocol() string {
 // maxBody bounds what is read of any request.
 const maxBody = 100_000_000
 
+// What is read of a request of which the sender is not known, or that comes when
+// there are too many: enough for the client of any put to get its answer.
+const (
+	strangerBody     = maxValue + 64<<10
+	strangerPatience = 30 * time.Second
+)
+
+// drainRefused is drain for a request that is refused with a status.
+func (x *exchange) drainRefused(status int) bool {
+	if status == http.StatusRequestTimeout {
+		return false
+	}
+	known := x.h.Authorize == nil || x.grant != nil
+	if known && status != http.StatusForbidden && status != http.StatusTooManyRequests {
+		return x.drain()
+	}
+	return x.r.ContentLength <= strangerBody && x.drainWithin(strangerBody, strangerPatience)
+}
+
 // drain reads what is left of the body of the request. It reports whether it came to
 // the end.
-func (x *exchange) drain() bool {
+func (x *exchange) drain() bool { return x.drainWithin(maxBody, math.MaxInt64) }
+
+// drainWithin is drain of a body up to a length, and for as long as patience lasts.
+func (x *exchange) drainWithin(length int64, patience time.Duration) bool {
 	if x.body.done || x.r.ContentLength == 0 {
 		return true
 	}
 	if x.body.n == 0 && x.r.Header["Expect"] != nil {
 		return false // the client waits for an answer before it sends anything
 	}
-	for x.body.err == nil && !x.body.done && x.body.n < maxBody {
-		io.CopyN(io.Discard, &x.body, maxBody-x.body.n)
+	buffer := buffers.Get().(*[smallBody]byte)
+	defer buffers.Put(buffer)
+	for begun := x.h.Now(); x.body.err == nil && !x.body.done && x.body.n < length; {
+		x.body.Read(buffer[:min(int64(len(buffer)), length-x.body.n)])
+		if x.h.Now().Sub(begun) > patience {
+			break
+		}
 	}
 	return x.body.done
 }

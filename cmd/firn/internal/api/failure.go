@@ -57,6 +57,7 @@ var (
 	errNoKey       = &failure{status: http.StatusNotFound, code: codeNoKey, text: "key not found"}
 	errNoNamespace = &failure{status: http.StatusNotFound, code: codeNoNamespace, text: "namespace not found"}
 	errBusy        = &failure{status: http.StatusTooManyRequests, code: codeBusy, text: "Too many requests at once"}
+	errSlow        = &failure{status: http.StatusRequestTimeout, code: codeBad, text: "The request body came too slowly"}
 	errInternal    = &failure{status: http.StatusInternalServerError, code: codeInternal, text: "Internal error of the server; its log says more"}
 	errReadOnly    = &failure{status: http.StatusServiceUnavailable, code: codeUnavailable, text: "The store takes no writes"}
 	errClosed      = &failure{status: http.StatusServiceUnavailable, code: codeUnavailable, text: "The store is being closed"}

@@ -36,6 +36,8 @@ func hasPrefixFold(s, prefix string) bool {
 type form struct {
 	x     *exchange
 	parts *multipart.Reader
+	part  *multipart.Part // the last
+	head  headLimit
 	end   endFinder
 	meta  metadataParts
 }
@@ -45,7 +47,8 @@ type form struct {
 // it comes, in the second it is kept until the end.
 func (x *exchange) putForm(store *engine.Store, boundary string) error {
 	f := &form{x: x}
-	f.end = endFinder{r: &limited{r: &x.body, left: maxBody}, end: "--" + boundary + "--"}
+	f.head = headLimit{r: &limited{r: &x.body, most: maxBody}}
+	f.end = endFinder{r: &f.head, end: "\n--" + boundary + "--", last: []byte("\n")}
 	f.parts = multipart.NewReader(&f.end, boundary)
 	for {
 		part, err := f.next()
@@ -71,9 +74,17 @@ func (x *exchange) putForm(store *engine.Store, boundary string) error {
 // next returns the next part, or io.EOF at the end of the body. What stands behind
 // the last part is read too: if the body breaks off there, it is not whole.
 func (f *form) next() (*multipart.Part, error) {
-	part, err := f.parts.NextPart()
+	if f.part != nil {
+		if _, err := io.Copy(io.Discard, f.part); err != nil {
+			return nil, f.explain(err)
+		}
+	}
+	f.head.begin()
+	var err error
+	f.part, err = f.parts.NextRawPart()
 	if err != io.EOF {
-		return part, f.explain(err)
+		f.head.end()
+		return f.part, f.explain(err)
 	}
 	if !f.end.found {
 		return nil, f.explain(io.ErrUnexpectedEOF)
@@ -82,9 +93,34 @@ func (f *form) next() (*multipart.Part, error) {
 		if err := f.x.body.err; err != nil {
 			return nil, err
 		}
-		return nil, bulkTooLarge()
+		return nil, bodyTooLarge(maxBody)
 	}
 	return nil, io.EOF
+}
+
+// maxPartHead is how much is read for what stands between the content of two parts,
+// boundary and header of a part included: package multipart keeps it in memory, and takes 10 MiB.
+const maxPartHead = 64 << 10
+
+// headLimit bounds what is read between begin and end.
+type headLimit struct {
+	r      io.Reader
+	inHead bool
+	left   int
+	err    error // it was too much
+}
+
+func (l *headLimit) begin() { l.inHead, l.left = true, maxPartHead }
+
+func (l *headLimit) end() { l.inHead = false }
+
+func (l *headLimit) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p)
+	if l.left -= n; l.inHead && l.left < 0 {
+		l.err = bad("The header of a part of the form is longer than %d bytes", maxPartHead)
+		return 0, l.err
+	}
+	return n, err
 }
 
 // endFinder finds out whether the boundary at the end was there: for package
@@ -121,6 +157,8 @@ func (f *form) explain(err error) error {
 		return nil
 	case f.x.body.err != nil:
 		return f.x.body.err
+	case f.head.err != nil:
+		return f.head.err // of which package multipart may make something else
 	case errors.As(err, &known), errors.As(err, &spooled):
 		return err
 	}

@@ -131,6 +131,42 @@ func TestBadForms(t *testing.T) {
 	}
 }
 
+// What package multipart would do to parts, or keep of them, is not done.
+func TestFormParts(t *testing.T) {
+	s := start(t, nil)
+	const header = "Content-Type: multipart/form-data; boundary=b"
+	part := func(header, content string) string {
+		return "--b\r\nContent-Disposition: form-data; name=value\r\n" + header + "\r\n" + content + "\r\n"
+	}
+	for _, encoding := range []string{"quoted-printable", "base64"} {
+		body := part("Content-Transfer-Encoding: "+encoding+"\r\n", "YT0z=3D") + "--b--\r\n"
+		s.rest("PUT", "/values/k", body, header).result(`{}`)
+		s.rest("GET", "/values/k", "").is(200, "YT0z=3D")
+	}
+	// The boundary of the end counts as such only where it begins a line.
+	const within = "x--b--\r\ny"
+	s.rest("PUT", "/values/k", part("", within)+"--b--", header).result(`{}`)
+	s.rest("GET", "/values/k", "").is(200, within)
+	s.rest("PUT", "/values/k", part("", within)+"--b\r\nContent-Dis", header).refused(400, codeBad, "not all of one")
+	s.rest("GET", "/values/k", "").is(200, within)
+
+	long := "X: " + strings.Repeat("x", maxPartHead+8<<10)
+	for name, body := range map[string]string{
+		"a long header":         part(long+"\r\n", "v"),
+		"many headers":          part(strings.Repeat(long[:96]+"\r\n", maxPartHead/80), "v"),
+		"a header without end":  "--b\r\n" + long,
+		"a long preamble":       strings.Repeat("preamble\r\n", maxPartHead/8) + part("", "v"),
+		"behind a large value":  part("", strings.Repeat("v", 1<<20)) + part(long+"\r\n", "v"),
+		"behind something else": strings.Replace(part("", strings.Repeat("v", 1<<20)), "value", "x", 1) + part(long+"\r\n", "v"),
+	} {
+		s.rest("PUT", "/values/k", body+"--b--\r\n", header).refused(400, codeBad, "longer than 65536 bytes")
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	s.rest("GET", "/values/k", "").is(200, within)
+}
+
 // A form that is cut anywhere writes nothing.
 func TestCutForms(t *testing.T) {
 	s := start(t, nil)

@@ -249,6 +249,143 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// slowly gives a byte at a time, and the clock goes on meanwhile.
+type slowly struct {
+	r       io.Reader
+	clock   *time.Time
+	perByte time.Duration
+	n       int64
+}
+
+func (s *slowly) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p[:min(len(p), 1)])
+	s.n += int64(n)
+	*s.clock = s.clock.Add(time.Duration(n) * s.perByte)
+	return n, err
+}
+
+// What comes with a request that is refused for who sent it, or because there are
+// too many, is read for some time, and only as much as a put may have.
+func TestStrangersBodies(t *testing.T) {
+	var clock time.Time
+	c := &Config{Now: func() time.Time { return clock }, Authorize: func(secret string) (Grant, bool) { return grant{}, secret == "known" }}
+	s := start(t, c)
+	h := New(*c).(*handler)
+	busy := New(Config{Pool: s.pool, Now: c.Now, MaxInFlight: 1}).(*handler)
+	busy.inFlight.Add(1)
+	for _, test := range []struct {
+		name   string
+		h      http.Handler
+		secret string
+		status int
+	}{
+		{"no token", h, "", 401},
+		{"a token of others", h, "known", 403},
+		{"too many", busy, "", 429},
+	} {
+		ask := func(body io.Reader, length int64) *httptest.ResponseRecorder {
+			clock = time.Now()
+			r := httptest.NewRequest("PUT", account+"/"+s.id+"/values/k", body)
+			r.ContentLength = length
+			r.Header.Set("Authorization", "Bearer "+test.secret)
+			w := httptest.NewRecorder()
+			test.h.ServeHTTP(w, r)
+			if w.Code != test.status {
+				t.Errorf("%s: %d %s", test.name, w.Code, w.Body)
+			}
+			return w
+		}
+		endless := func() *slowly { return &slowly{r: zeros{}, clock: &clock, perByte: time.Second} }
+		for _, length := range []int64{-1, 1 << 20} {
+			if body := endless(); ask(body, length).Header().Get("Connection") != "close" || body.n < 30 || body.n > 32 {
+				t.Errorf("%s, slowly: %d bytes were read", test.name, body.n)
+			}
+		}
+		if body := endless(); ask(body, maxBody).Header().Get("Connection") != "close" || body.n != 0 {
+			t.Errorf("%s, a large body: %d bytes were read", test.name, body.n)
+		}
+		fast := &counter{r: zeros{}}
+		if ask(fast, -1).Header().Get("Connection") != "close" || fast.n != strangerBody {
+			t.Errorf("%s, an endless body: %d bytes were read", test.name, fast.n)
+		}
+		fast = &counter{r: io.LimitReader(zeros{}, maxValue)}
+		if ask(fast, -1).Header().Get("Connection") != "" || fast.n != maxValue {
+			t.Errorf("%s, the largest value: %d bytes were read", test.name, fast.n)
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// A large bulk write takes a place when so much of it has come, and only as long as
+// the rest comes fast.
+func TestLargeBulkPlaces(t *testing.T) {
+	s := start(t, nil)
+	clock := time.Now()
+	h := New(Config{Pool: s.pool, Now: func() time.Time { return clock }}).(*handler)
+	write := func(body io.Reader) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("PUT", account+"/"+s.id+"/bulk", body)
+		r.ContentLength = -1
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	pairs := func(length int) string { return `[{"key":"k","value":"` + strings.Repeat("v", length) + `"}]` }
+	for range cap(h.bulks) {
+		h.bulks <- struct{}{}
+	}
+	if w := write(strings.NewReader(pairs(smallBulk - 100))); w.Code != 200 {
+		t.Errorf("a small write: %d %s", w.Code, w.Body)
+	}
+	done := make(chan int, 1)
+	go func() { done <- write(strings.NewReader(pairs(2 << 20))).Code }()
+	select {
+	case status := <-done:
+		t.Errorf("a large write without a place: %d", status)
+	case <-time.After(100 * time.Millisecond):
+	}
+	<-h.bulks
+	if status := <-done; status != 200 {
+		t.Errorf("a large write: %d", status)
+	}
+	for range len(h.bulks) {
+		<-h.bulks
+	}
+	const atPace = time.Second / bulkPace
+	for _, test := range []struct {
+		perByte time.Duration
+		status  int
+	}{{atPace, 200}, {atPace * 9, 408}} {
+		large := strings.NewReader(pairs(4 << 20))
+		w := write(&slowly{r: large, clock: &clock, perByte: test.perByte})
+		if closed := w.Header().Get("Connection") == "close"; w.Code != test.status || closed != (test.status == 408) {
+			t.Errorf("%v a byte: %d %s", test.perByte, w.Code, w.Body)
+		}
+		if test.status == 408 && large.Len() < 1<<20 {
+			t.Errorf("only %d bytes of a slow body were left", large.Len())
+		}
+		if n := len(h.bulks); n != 0 {
+			t.Errorf("%d places are taken", n)
+		}
+	}
+}
+
 func TestMaxInFlight(t *testing.T) {
 	began := make(chan struct{}, 1000)
 	s := start(t, &Config{MaxInFlight: 1, Authorize: func(string) (Grant, bool) {
@@ -321,7 +458,7 @@ func TestEvents(t *testing.T) {
 		{Protocol: "binding", Operation: "put", NamespaceID: s.id, Status: 200, BytesIn: 200_000},
 		{Protocol: "rest", Operation: "get", NamespaceID: s.id, Status: 200, BytesOut: 200_000},
 		{Protocol: "binding", Operation: "get", NamespaceID: s.id, Status: 404, BytesOut: 9},
-		{Protocol: "binding", Operation: "get", Status: 404, BytesOut: 19},
+		{Protocol: "binding", Operation: "get", Status: 400, BytesOut: 19},
 		{Protocol: "rest", Operation: "none", Status: 404, BytesOut: 154},
 		{Protocol: "rest", Operation: "bulk_put", NamespaceID: s.id, Status: 200, BytesIn: 2, BytesOut: 101},
 	} {

@@ -70,7 +70,7 @@ func positive(name, value string) (int, error) {
 	if !ok || n < 1 {
 		return 0, bad("Invalid %s of %s. Please specify an integer greater than 0.", name, shown(value))
 	}
-	return int(min(n, 1<<30)), nil
+	return int(min(n, 1<<20)), nil // so that a product of two is an int of 32 bits too
 }
 
 // choice reports whether value is the second of two words.
@@ -206,7 +206,7 @@ func (x *exchange) managedTitle() (string, error) {
 	}
 	var title string
 	found := false
-	j := newJSONReader(&x.body)
+	j := newJSONReader(&limited{r: &x.body, most: maxTitleBody})
 	defer j.close()
 	err := j.object(func(name string) error {
 		if name != "title" {
@@ -229,3 +229,6 @@ func (x *exchange) managedTitle() (string, error) {
 // maxTitleBytes is more than the longest title has. What is longer is cut to that,
 // and refused as too long.
 const maxTitleBytes = 4 * 513
+
+// maxTitleBody bounds the body that a title comes in.
+const maxTitleBody = 64 << 10

@@ -6,14 +6,20 @@ import (
 	"strings"
 )
 
-// parameters iterates over the names and values of a query, still encoded, without
-// allocating: most requests have a query of parameters without an escape.
+// parameters iterates over the names of a query and their values, which are still
+// encoded, without allocating: most requests have a query of parameters without an
+// escape.
 func parameters(query string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for query != "" {
 			var p string
 			p, query, _ = strings.Cut(query, "&")
 			name, value, _ := strings.Cut(p, "=")
+			if strings.IndexByte(name, '%') >= 0 {
+				if decoded, err := url.QueryUnescape(name); err == nil {
+					name = decoded
+				}
+			}
 			if p != "" && !yield(name, value) {
 				return
 			}

@@ -52,6 +52,7 @@ func TestRESTRefusals(t *testing.T) {
 		{"GET", "/values/%ff", "", 400, codeBad, "Could not URL-decode"},
 		{"PUT", "/values/k?expiration_ttl=59", "v", 400, codeBad, "at least 60"},
 		{"PUT", "/values/k?expiration_ttl=99999999999999999999", "v", 400, codeBad, "at most"},
+		{"PUT", "/values/k?expiration%5Fttl=59", "v", 400, codeBad, "at least 60"},
 		{"PUT", "/values/k?expiration_ttl=%zz", "v", 400, codeBad, "decode expiration_ttl"},
 		{"PUT", "/values/k?expiration=NaN", "v", 400, codeBad, "Invalid expiration of NaN"},
 		{"PUT", "/values/k?expiration=" + in(10), "v", 400, codeBad, "at least 60 seconds"},
@@ -91,6 +92,7 @@ func TestRESTRefusals(t *testing.T) {
 		{"POST", "/bulk/delete", `["` + long + `"]`, 414, codeBad, "513"},
 		{"POST", "/bulk/delete", "[" + strings.Repeat(`"k",`, 10000) + `"k"]`, 400, codeBad, "at most 10000 keys"},
 		{"POST", "/bulk/get", `{"keys":["."]}`, 400, codeBad, "Illegal key name"},
+		{"PUT", "", `{"title":"x","more":"` + strings.Repeat("m", maxTitleBody) + `"}`, 413, codeBad, "under 65536 bytes"},
 		{"PUT", "", `{"title":""}`, 400, codeBad, "title"},
 		{"PUT", "", `{"title":"` + strings.Repeat("é", 513) + `"}`, 400, codeBad, "513 characters"},
 		{"PUT", "", `{}`, 400, codeBad, `"title" is missing`},
@@ -254,7 +256,7 @@ func TestDeleteNamespace(t *testing.T) {
 	s.rest("DELETE", "", "").result(`{}`)
 	s.rest("DELETE", "", "").refused(404, codeNoNamespace, "")
 	s.rest("GET", "/values/k", "").refused(404, codeNoNamespace, "")
-	s.binding("GET", "/k", "").failed(404, "namespace not found")
+	s.binding("GET", "/k", "").failed(400, "namespace not found")
 }
 
 func TestAccount(t *testing.T) {
