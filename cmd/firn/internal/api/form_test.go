@@ -147,7 +147,7 @@ func TestFormParts(t *testing.T) {
 	const within = "x--b--\r\ny"
 	s.rest("PUT", "/values/k", part("", within)+"--b--", header).result(`{}`)
 	s.rest("GET", "/values/k", "").is(200, within)
-	s.rest("PUT", "/values/k", part("", within)+"--b\r\nContent-Dis", header).refused(400, codeBad, "not all of one")
+	s.rest("PUT", "/values/k", part("", within)+"--b\r\n", header).refused(400, codeBad, "not all of one")
 	s.rest("GET", "/values/k", "").is(200, within)
 
 	long := "X: " + strings.Repeat("x", maxPartHead+8<<10)
