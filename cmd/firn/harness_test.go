@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	_ "github.com/firnkv/firn/cmd/firn/internal/command" // so that results are not cached when it has changed
 )
 
 // program is the binary under test.
