@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -244,4 +245,36 @@ func TestChangeIsDone(t *testing.T) {
 	if all, err := d.List(t.Context()); err != nil || len(all) != 1 || all[0].Title != "c" {
 		t.Errorf("there are %+v, %v", all, err)
 	}
+}
+
+// TestPoolWritable has the registry turn read-only by a sync that is not of its log.
+func TestPoolWritable(t *testing.T) {
+	disk := faultyDisk(t)
+	path := t.TempDir()
+	d := At(path, engine.Options{SegmentBytes: 64 << 10, Logger: slog.New(slog.DiscardHandler)})
+	p, err := d.OpenPool(t.Context(), PoolOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := p.Create(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.SetHook(failing(filepath.Join(path, "registry", "MANIFEST"), syscall.EIO, vfs.KindSync))
+	for i := 0; err == nil; i++ { // until it needs another segment
+		_, err = p.Rename(t.Context(), a.ID, strings.Repeat("x", 500)+strconv.Itoa(i))
+	}
+	disk.SetHook(nil)
+	wantErr(t, err, engine.ErrReadOnly)
+	wantErr(t, p.Writable(), engine.ErrReadOnly)
+	// Nothing is written, so nobody has to doubt that the namespace is there.
+	_, err = p.Delete(t.Context(), a.ID)
+	wantErr(t, err, engine.ErrReadOnly)
+	l, err := p.Acquire(t.Context(), a.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Release()
+	wantErr(t, p.Close(t.Context()), engine.ErrReadOnly)
+	wantErr(t, p.Writable(), engine.ErrClosed)
 }

@@ -170,3 +170,19 @@ func TestPoolCloseUnsaved(t *testing.T) {
 		t.Errorf("there is %q", got)
 	}
 }
+
+// TestPoolDeleteUnsaved deletes a namespace with writes that wait for room: it is what
+// makes room.
+func TestPoolDeleteUnsaved(t *testing.T) {
+	disk := faultyDisk(t)
+	p := openPool(t, t.TempDir(), PoolOptions{})
+	ns := p.create("a")
+	disk.SetHook(full(p.dir.storePath(ns.ID)))
+	p.put(ns, "k", "v")
+	if _, err := p.Delete(t.Context(), ns.ID); err != nil {
+		t.Fatal(err)
+	}
+	p.wantFilesGone(ns)
+	p.wantNoneDeleted()
+	p.wantStats(PoolStats{})
+}

@@ -34,7 +34,7 @@ func (p *Pool) acquireShut(ctx context.Context, n *named) (*Lease, error) {
 		if t.err != nil {
 			return nil, t.err
 		}
-		// A store was closed. It is to be opened again.
+		// A store was closed, and is to be opened again; or it stayed open.
 	}
 }
 
@@ -115,37 +115,22 @@ func (p *Pool) takeCache() int64 {
 	return share
 }
 
-// endOpening ends the opening of a slot. mu is held.
+// endOpening hands the store out to those who wait for it. mu is held.
 func (p *Pool) endOpening(s *slot, store *engine.Store, err error) {
 	t := s.busy
 	defer close(t.done)
 	s.busy = nil
-	if err == nil {
-		p.handOut(s, store, t)
-		p.closeExcess()
-		return
-	}
 	t.err = err
 	if p.closed.Load() {
-		t.err = engine.ErrClosed
+		t.err, t.waiters = engine.ErrClosed, 0
 	}
-	p.becomeShut(s)
-}
-
-// handOut makes a store available, first to those who wait for the end of t. mu is
-// held.
-func (p *Pool) handOut(s *slot, store *engine.Store, t *transition) {
-	switch {
-	case p.closed.Load():
-		t.err = engine.ErrClosed
-	case s.refused.Load():
-		t.err = s.refusal
-	}
-	if t.err != nil {
-		t.waiters = 0
+	if err != nil {
+		p.becomeShut(s)
+		return
 	}
 	t.opened = t.err == nil
 	p.becomeOpen(s, store, t.waiters)
+	p.closeExcess()
 }
 
 // becomeOpen makes a store available, of which there are that many leases. mu is
@@ -214,7 +199,7 @@ func (p *Pool) startClosing(s *slot) {
 		s.busy = nil
 		if unsaved != nil {
 			p.log.Warn("an idle store stays open: its last writes cannot be written to disk yet", "id", s.id, "error", unsaved)
-			p.handOut(s, store, t)
+			p.becomeOpen(s, store, 0)
 			return
 		}
 		if failed != nil && !s.deleted {
