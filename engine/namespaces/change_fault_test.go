@@ -1,6 +1,7 @@
 package namespaces
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -277,4 +278,64 @@ func TestPoolWritable(t *testing.T) {
 	l.Release()
 	wantErr(t, p.Close(t.Context()), engine.ErrReadOnly)
 	wantErr(t, p.Writable(), engine.ErrClosed)
+}
+
+// TestPoolChangeCancelled ends the contexts of changes that are on their way to the
+// disk, behind other writes. They are completed: what is in memory has to be what is on
+// disk.
+func TestPoolChangeCancelled(t *testing.T) {
+	for name, change := range map[string]func(ctx context.Context, p *testPool, ns Namespace) error{
+		"create": func(ctx context.Context, p *testPool, _ Namespace) error {
+			_, err := p.Create(ctx, "new")
+			return err
+		},
+		"rename": func(ctx context.Context, p *testPool, ns Namespace) error {
+			_, err := p.Rename(ctx, ns.ID, "new")
+			return err
+		},
+		"delete": func(ctx context.Context, p *testPool, ns Namespace) error {
+			_, err := p.Delete(ctx, ns.ID)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := faultyDisk(t)
+			p := openPool(t, t.TempDir(), PoolOptions{})
+			ns := p.create("a")
+			var leases []*Lease
+			for _, title := range []string{"b", "c"} {
+				other := p.create(title)
+				leases = append(leases, p.acquire(other))
+				if _, err := p.Delete(t.Context(), other.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			held := make(chan struct{})
+			disk.SetHook(func(op vfs.Op) error {
+				if op.Kind == vfs.KindSync && filepath.Dir(op.Name) == p.dir.registryPath() {
+					<-held
+				}
+				return nil
+			})
+			// The writes that note the end of the files are synced one after the
+			// other, and the change shares the sync of the second.
+			written := p.registry.store.Stats().Writes
+			wantWritten := func(more int64) {
+				t.Helper()
+				written += more
+				eventually(t, "it is written", func() bool { return p.registry.store.Stats().Writes >= written })
+			}
+			for _, l := range leases {
+				l.Release()
+				wantWritten(1)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- change(ctx, p, ns) }()
+			wantWritten(2)
+			cancel()
+			close(held)
+			wantErr(t, <-done, nil)
+		})
+	}
 }

@@ -2,6 +2,7 @@ package namespaces
 
 import (
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -116,4 +117,51 @@ func TestPoolLeave(t *testing.T) {
 	leave[gone]()
 	p.wantFilesGone(gone)
 	p.wantStats(PoolStats{Namespaces: 1})
+}
+
+// TestPoolReleaseTwice releases a lease twice, which does not end another one.
+func TestPoolReleaseTwice(t *testing.T) {
+	p := openPool(t, t.TempDir(), PoolOptions{IdleTimeout: time.Minute})
+	ns := p.create("a")
+	one, two := p.acquire(ns), p.acquire(ns)
+	one.Release()
+	one.Release()
+	p.wantStats(PoolStats{Namespaces: 1, Open: 1, Leases: 1})
+	p.pass(time.Hour)
+	if err := two.Store().Put(t.Context(), "k", nil, nil); err != nil {
+		t.Error(err)
+	}
+	two.Release()
+}
+
+// TestPoolCloseWhileDeleting closes a pool while a delete is on its way to the disk:
+// that is completed, files and all.
+func TestPoolCloseWhileDeleting(t *testing.T) {
+	disk := faultyDisk(t)
+	p := openPool(t, t.TempDir(), PoolOptions{IdleTimeout: time.Minute})
+	ns := p.create("a")
+	p.pass(time.Minute)
+	begun, held := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	disk.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.KindSync && filepath.Dir(op.Name) == p.dir.registryPath() {
+			once.Do(func() { close(begun) })
+			<-held
+		}
+		return nil
+	})
+	deleted, closed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := p.Delete(t.Context(), ns.ID)
+		deleted <- err
+	}()
+	<-begun
+	go func() { closed <- p.Close(t.Context()) }()
+	eventually(t, "the pool is being closed", p.closed.Load)
+	close(held)
+	wantErr(t, <-closed, nil)
+	wantErr(t, <-deleted, nil)
+	if got := storeDirs(t, p.path); len(got) > 0 {
+		t.Errorf("there is %q", got)
+	}
 }
