@@ -137,6 +137,41 @@ func TestCreateFailed(t *testing.T) {
 	}
 }
 
+// TestCreateWithoutRoom has no room for the store of a new namespace: neither files nor
+// a name are left of it.
+func TestCreateWithoutRoom(t *testing.T) {
+	disk := faultyDisk(t)
+	p := openPool(t, t.TempDir(), PoolOptions{})
+	for _, kind := range []vfs.Kind{vfs.KindCreate, vfs.KindPreallocate, vfs.KindWrite} {
+		disk.SetHook(failing(p.dir.storePath(""), syscall.ENOSPC, kind))
+		_, err := p.Create(t.Context(), "a")
+		wantErr(t, err, engine.ErrNoSpace)
+		if got := storeDirs(t, p.path); len(got) > 0 {
+			t.Errorf("no room for %s: there is %q", kind, got)
+		}
+		_, err = p.registry.find(t.Context(), "a")
+		wantErr(t, err, ErrNotExist)
+	}
+	disk.SetHook(nil)
+	p.create("a")
+}
+
+// TestDeleteLockUnknown has nobody know whether the store of a namespace is in use: it
+// is not deleted.
+func TestDeleteLockUnknown(t *testing.T) {
+	disk := faultyDisk(t)
+	d := at(t)
+	a := create(t, d, "a")
+	put(t, d, "a", "k", "v")
+	disk.SetHook(failing(d.storePath(a.ID), syscall.EIO, vfs.KindLock))
+	_, err := d.Delete(t.Context(), "a")
+	wantErr(t, err, syscall.EIO)
+	disk.SetHook(nil)
+	if got := get(t, d, "a", "k"); got != "v" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // stuck has the files of deleted namespaces in a directory stay until the function
 // that is returned is called.
 func stuck(d *Directory) (free func()) {
