@@ -2,6 +2,7 @@ package namespaces
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/firnkv/firn/engine"
 )
@@ -108,6 +109,12 @@ func (p *Pool) Rename(ctx context.Context, id, title string) (Namespace, error) 
 // there are stay good until they are released. Then, in the background, the store
 // is closed and the files go. A namespace that is created with the same title is
 // another one.
+//
+// After an error that matches engine.ErrReadOnly, which says that a sync failed, the
+// namespace may turn out to be deleted when the directory is opened again. Until
+// then it is listed, but nobody gets a lease of it either, as what is written to it
+// may go: Acquire returns an error that matches engine.ErrReadOnly. Leases that there
+// are stay good here too. After other errors, nothing has changed.
 func (p *Pool) Delete(ctx context.Context, id string) (Namespace, error) {
 	end, err := p.change(ctx)
 	if err != nil {
@@ -118,13 +125,21 @@ func (p *Pool) Delete(ctx context.Context, id string) (Namespace, error) {
 	if err != nil {
 		return Namespace{}, err
 	}
-	if err := p.registry.remove(context.WithoutCancel(ctx), n.Namespace); err != nil {
+	if err := p.registry.writable(); err != nil {
 		return Namespace{}, err
 	}
+	err = p.registry.remove(context.WithoutCancel(ctx), n.Namespace)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err != nil {
+		if unsure(err) {
+			n.slot.refuse(fmt.Errorf("namespace %q may be deleted, as a restart will show: %w", n.Title, err))
+		}
+		return Namespace{}, err
+	}
 	p.names.Store(p.names.Load().with(n, nil))
-	n.slot.deleted.Store(true)
+	n.slot.deleted = true
+	n.slot.refuse(notExistError(n.ID))
 	p.settle(n.slot)
 	return n.Namespace, nil
 }

@@ -104,28 +104,44 @@ func TestPoolDeleteWhileOpening(t *testing.T) {
 	ns := p.create("a")
 	p.pass(time.Minute)
 	release := p.occupy(ns)
-	leases := make(chan *Lease, 1)
-	go func() {
-		l, err := p.Acquire(t.Context(), ns.ID)
-		if err != nil {
-			t.Error(err)
-		}
-		leases <- l
-	}()
-	p.wantWaiters(ns, 1)
+	done := make(chan error, 4)
+	for range cap(done) {
+		go func() {
+			_, err := p.Acquire(t.Context(), ns.ID)
+			done <- err
+		}()
+	}
+	p.wantWaiters(ns, cap(done))
 	if _, err := p.Delete(t.Context(), ns.ID); err != nil {
 		t.Fatal(err)
 	}
 	p.wantGone(ns)
 	release()
-	// Who asked before the delete may get it.
-	if l := <-leases; l != nil {
-		if err := l.Store().Put(t.Context(), "k", nil, nil); err != nil {
-			t.Error(err)
-		}
-		l.Release()
+	for range cap(done) {
+		wantErr(t, <-done, ErrNotExist)
 	}
 	p.wantFilesGone(ns)
+	p.wantStats(PoolStats{})
+}
+
+// TestPoolDeleteWhileLooking deletes a namespace of which there is a lease, for one
+// who has looked up its name before.
+func TestPoolDeleteWhileLooking(t *testing.T) {
+	p := openPool(t, t.TempDir(), PoolOptions{})
+	a, b := p.create("a"), p.create("b")
+	of := p.acquire(b)
+	for l := range p.OpenStores() {
+		if l.Namespace() != a {
+			t.Errorf("a lease of %+v", l.Namespace())
+			continue
+		}
+		if _, err := p.Delete(t.Context(), b.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.wantStats(PoolStats{Namespaces: 1, Open: 2, Leases: 1})
+	of.Release()
+	p.wantFilesGone(b)
 }
 
 // TestPoolDeleteInUse deletes a namespace whose store another process has open. Its

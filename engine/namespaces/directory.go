@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -55,9 +56,10 @@ type Namespace struct {
 // Directory is a data directory. Its methods open what they need and close it
 // again; they are safe for concurrent use, also by several processes.
 type Directory struct {
-	path string
-	opts engine.Options
-	wait time.Duration
+	path   string
+	opts   engine.Options
+	wait   time.Duration
+	remove func(path string) error // os.RemoveAll; tests put others here
 }
 
 // defaultWait is how long an opener waits for somebody else to be done. The
@@ -69,7 +71,7 @@ const defaultWait = 3 * time.Second
 // options are those for the stores of namespaces; ReadOnly is set as needed, and
 // CacheBytes is of each store, but in a Pool of all together.
 func At(path string, opts engine.Options) *Directory {
-	return &Directory{path: path, opts: opts, wait: defaultWait}
+	return &Directory{path: path, opts: opts, wait: defaultWait, remove: os.RemoveAll}
 }
 
 // Waiting returns the same directory with another time to wait for a store
@@ -85,6 +87,13 @@ func (d *Directory) withCache(bytes int64) *Directory {
 	other := *d
 	other.opts.CacheBytes = bytes
 	return &other
+}
+
+func (d *Directory) log() *slog.Logger {
+	if d.opts.Logger != nil {
+		return d.opts.Logger
+	}
+	return slog.Default()
 }
 
 // Path returns the path of the directory.
@@ -133,15 +142,20 @@ func (d *Directory) create(ctx context.Context, r *registry, title string) (*eng
 
 // make makes the namespace ns, which is new, and leaves its store open.
 func (d *Directory) make(ctx context.Context, r *registry, ns Namespace) (*engine.Store, error) {
-	path := d.storePath(ns.ID)
-	store, err := d.openAt(path, ns, false)
+	if err := r.writable(); err != nil {
+		return nil, err
+	}
+	store, err := d.openAt(d.storePath(ns.ID), ns, false)
 	if err != nil {
-		// On a full disk, who tries again and again must not leave more each time.
-		_ = os.RemoveAll(path)
+		d.discard(ns.ID)
 		return nil, err
 	}
 	if err := r.add(ctx, ns); err != nil {
-		return nil, errors.Join(err, store.Close())
+		_ = store.Close() // there is nothing in it
+		if !unsure(err) {
+			d.discard(ns.ID)
+		}
+		return nil, err
 	}
 	return store, nil
 }
@@ -197,6 +211,11 @@ func (d *Directory) Rename(ctx context.Context, name, title string) (Namespace, 
 
 // Delete removes a namespace with everything in it. It fails if somebody has
 // its store open.
+//
+// Without an error the namespace is gone, also after a crash. Files of it that
+// cannot be removed now are no error: that is logged as a warning, and they go with a
+// later change, or when a pool is opened. After an error that matches
+// engine.ErrReadOnly, it may be gone or not.
 func (d *Directory) Delete(ctx context.Context, name string) (Namespace, error) {
 	var ns Namespace
 	err := d.change(ctx, func(r *registry) (err error) {
@@ -221,5 +240,8 @@ func (d *Directory) delete(ctx context.Context, r *registry, ns Namespace) error
 	if err := r.remove(ctx, ns); err != nil {
 		return err
 	}
-	return d.sweep(ctx, r)
+	if err := d.removeStore(ctx, r, ns.ID); err != nil {
+		d.warnRemains(err)
+	}
+	return nil
 }

@@ -23,7 +23,8 @@
 //
 // The store of a namespace is made before its pairs are put, in one batch: a
 // crash in between leaves an empty store without a name, and never a name
-// without a store.
+// without a store. So does a failed sync of the registry, after which the name may
+// come back; after other errors the store is removed again.
 //
 // A delete is one batch: the two pairs go, and the third comes. From then on the
 // namespace does not exist, whatever happens. What follows may wait for as long as
@@ -37,7 +38,8 @@
 //  4. The third pair is deleted.
 //
 // Each step may be done again. What a crash leaves, or what could not be removed, is
-// removed by the next change of the registry, or when a pool is opened.
+// removed by the next change of the registry, or when a pool is opened. Files that
+// still cannot be removed then are logged, and in nobody's way.
 //
 // # Commands, and programs that stay
 //

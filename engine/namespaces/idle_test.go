@@ -202,6 +202,7 @@ func BenchmarkPoolAcquire(b *testing.B) {
 					l.Release()
 				}
 			})
+			b.StopTimer()
 		})
 	}
 }

@@ -34,12 +34,17 @@ func (l *Lease) Release() {
 	if !l.looks {
 		s.use(l.pool.now())
 	}
-	// Who closes the pool or deletes the namespace says so first, and then looks
-	// for leases: one of the two sees what the other did.
-	if s.refs.Add(-1) == 0 && (s.deleted.Load() || l.pool.closed.Load()) {
-		l.pool.mu.Lock()
-		l.pool.settle(s)
-		l.pool.mu.Unlock()
+	l.pool.giveBack(s)
+}
+
+// giveBack gives up a lease that was taken of a slot. Who closes the pool or deletes
+// the namespace says so first, and then looks for leases: one of the two sees what
+// the other did.
+func (p *Pool) giveBack(s *slot) {
+	if s.refs.Add(-1) == 0 && (s.refused.Load() || p.closed.Load()) {
+		p.mu.Lock()
+		p.settle(s)
+		p.mu.Unlock()
 	}
 }
 
@@ -49,7 +54,8 @@ type slot struct {
 
 	refs    atomic.Int64 // leases that are out; far below 0 while there is no store to lease
 	used    atomic.Int64 // when it was opened or a lease was released last, by Pool.now
-	deleted atomic.Bool  // set with Pool.mu held
+	refused atomic.Bool  // no more leases are given, for the reason refusal; set with Pool.mu held
+	refusal error        // read by who sees refused
 
 	// store is read by who has a lease, and written by who makes one possible.
 	store *engine.Store
@@ -57,6 +63,7 @@ type slot struct {
 	// What follows is guarded by Pool.mu.
 	busy    *transition // or nil
 	cache   int64       // bytes of cache that the store was opened with
+	deleted bool        // the namespace is
 	removed bool        // its files are, or are about to be
 }
 
@@ -99,9 +106,21 @@ func (s *slot) use(now time.Duration) {
 	}
 }
 
-// leaseOf returns the lease that was taken of the slot of n.
-func (p *Pool) leaseOf(n *named) *Lease {
-	return &Lease{pool: p, named: n, store: n.slot.store}
+// leaseOf returns the lease that was taken of the slot of n. If leases of it have
+// been refused since it was looked up, it gives that up again.
+func (p *Pool) leaseOf(n *named) (*Lease, error) {
+	s := n.slot
+	if s.refused.Load() {
+		p.giveBack(s)
+		return nil, s.refusal
+	}
+	return &Lease{pool: p, named: n, store: s.store}, nil
+}
+
+// refuse has no more leases given. mu is held.
+func (s *slot) refuse(err error) {
+	s.refusal = err
+	s.refused.Store(true)
 }
 
 // idle reports whether the store of a slot is not leased and was not since then.

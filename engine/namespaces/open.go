@@ -166,7 +166,9 @@ func (d *Directory) viewNow(ctx context.Context, do func(*registry) error) error
 }
 
 // change calls do with the registry open for writing, and creates it if there
-// is none.
+// is none. What do has written then is on disk: that the registry does not close
+// properly, or files of deleted namespaces remain, is nothing that its caller has to
+// know.
 func (d *Directory) change(ctx context.Context, do func(*registry) error) error {
 	if d.Single() {
 		return ErrSingle
@@ -179,11 +181,14 @@ func (d *Directory) changeNow(ctx context.Context, do func(*registry) error) err
 	if err != nil {
 		return err
 	}
-	err = d.sweep(ctx, r)
-	if err == nil {
-		err = do(r)
+	if err := d.sweep(ctx, r); err != nil {
+		d.warnRemains(err)
 	}
-	return errors.Join(err, r.store.Close())
+	err = do(r)
+	if closeErr := r.store.Close(); closeErr != nil && err == nil {
+		d.log().Warn("closing the registry of namespaces failed", "dir", d.path, "error", closeErr)
+	}
+	return err
 }
 
 func (d *Directory) openRegistry(readOnly bool) (*registry, error) {

@@ -2,6 +2,7 @@ package namespaces
 
 import (
 	"context"
+	"errors"
 
 	"github.com/firnkv/firn/engine"
 )
@@ -28,12 +29,12 @@ func (p *Pool) acquireShut(ctx context.Context, n *named) (*Lease, error) {
 			}
 		}
 		if leased || t.opened {
-			return p.leaseOf(p.newest(n)), nil
+			return p.leaseOf(p.newest(n))
 		}
 		if t.err != nil {
 			return nil, t.err
 		}
-		// A store was closed. It is to be opened again.
+		// A store was closed, and is to be opened again; or it stayed open.
 	}
 }
 
@@ -48,8 +49,8 @@ func (p *Pool) join(ctx context.Context, n *named) (leased bool, t *transition, 
 	switch {
 	case p.closed.Load():
 		return false, nil, engine.ErrClosed
-	case s.deleted.Load():
-		return false, nil, notExistError(s.id)
+	case s.refused.Load():
+		return false, nil, s.refusal
 	case s.lease():
 		return true, nil, nil
 	}
@@ -157,10 +158,10 @@ func (p *Pool) settle(s *slot) {
 	switch {
 	case s.busy != nil:
 	case p.open[s]:
-		if s.deleted.Load() || p.closed.Load() {
+		if s.deleted || p.closed.Load() {
 			p.closeUnleased(s)
 		}
-	case s.deleted.Load() && !s.removed:
+	case s.deleted && !s.removed:
 		s.removed = true
 		p.startRemoving(s)
 	}
@@ -176,33 +177,57 @@ func (p *Pool) closeUnleased(s *slot) bool {
 	return true
 }
 
-// startClosing closes an open store of which no lease can be had any more. mu is
-// held.
+// startClosing closes an open store of which no lease can be had any more. It stays
+// open if it is only idle, and to close it would lose writes. mu is held.
 func (p *Pool) startClosing(s *slot) {
 	store := s.store
 	delete(p.open, s)
 	t := &transition{done: make(chan struct{})}
 	s.busy = t
+	idle := !s.deleted && !p.closed.Load()
 	go func() {
-		err := store.Close()
+		var unsaved, failed error
+		if idle {
+			unsaved = save(store)
+		}
+		if unsaved == nil {
+			failed = store.Close()
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		defer close(t.done)
 		s.busy = nil
-		if err != nil {
-			p.noteFailed(err)
+		if unsaved != nil {
+			p.log.Warn("an idle store stays open: its last writes cannot be written to disk yet", "id", s.id, "error", unsaved)
+			p.becomeOpen(s, store, 0)
+			return
+		}
+		if failed != nil && !s.deleted {
+			p.noteFailed(s, failed)
 		}
 		p.becomeShut(s)
 	}()
 }
 
+// save writes to disk what was acknowledged and waits in memory, as it may without
+// engine.SyncAlways. If that fails, the store tries again as long as it is open, and
+// succeeds when there is room. But one that turned read-only never does: to open it
+// again is what helps.
+func save(store *engine.Store) error {
+	err := store.Sync(context.Background())
+	if errors.Is(err, engine.ErrReadOnly) {
+		return nil
+	}
+	return err
+}
+
 // noteFailed keeps the error of a store that did not close properly for who closes
 // the pool, or else tells the operator: nobody else would get to know that writes
 // which were not synced yet are lost. mu is held.
-func (p *Pool) noteFailed(err error) {
+func (p *Pool) noteFailed(s *slot, err error) {
 	if p.closed.Load() {
 		p.failed = append(p.failed, err)
 	} else {
-		p.log.Error("closing the store of a namespace failed", "error", err)
+		p.log.Error("closing the store of a namespace failed", "id", s.id, "error", err)
 	}
 }

@@ -63,13 +63,15 @@ type Pool struct {
 // use.
 type PoolOptions struct {
 	// IdleTimeout is how long a store stays open that nobody leases; it may
-	// be a quarter more. 0: 1 minute; at least 10 ms.
+	// be a quarter more, and as much again whenever its last writes cannot be
+	// written to disk, as on a full one. 0: 1 minute; at least 10 ms.
 	IdleTimeout time.Duration
 
 	// MaxOpen is how many stores may be open. When one more is opened, and
 	// whenever idle ones are looked for, those beyond it that are not leased
-	// are closed, the least recently used first. Leased ones are not, so it
-	// may be exceeded. 0: 64; at least 1. A store that is open takes memory
+	// are closed, the least recently used first. Leased ones are not, nor
+	// those whose last writes do not get to the disk as it is full, so it may
+	// be exceeded. 0: 64; at least 1. A store that is open takes memory
 	// for its index and cache, some goroutines, and file descriptors: one for
 	// each of its segments, and two more.
 	MaxOpen int
@@ -106,12 +108,9 @@ func (d *Directory) OpenPool(ctx context.Context, opts PoolOptions) (*Pool, erro
 	p := &Pool{
 		dir:     d,
 		opts:    opts.withDefaults(),
-		log:     d.opts.Logger,
+		log:     d.log(),
 		changes: make(chan struct{}, 1),
 		open:    map[*slot]bool{},
-	}
-	if p.log == nil {
-		p.log = slog.Default()
 	}
 	p.start = p.clock()
 	err := d.waiting(ctx, func() (err error) {
@@ -127,7 +126,7 @@ func (d *Directory) OpenPool(ctx context.Context, opts PoolOptions) (*Pool, erro
 	}
 	p.names.Store(newNames(all))
 	if err := d.sweep(ctx, p.registry); err != nil {
-		p.log.Warn("files of deleted namespaces remain", "dir", d.path, "error", err)
+		d.warnRemains(err)
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.keeper.Go(p.keep)
@@ -150,8 +149,9 @@ func (p *Pool) now() time.Duration {
 }
 
 // Close refuses new leases and changes with engine.ErrClosed, waits until all
-// leases are released, and closes the stores and the registry. If ctx ends before,
-// it closes the stores under the leases that are out, whose calls then fail with
+// leases are released, and closes the stores and the registry. What is not on disk
+// yet, as there is no room for it, is lost then, and the error says so. If ctx ends
+// before, it closes the stores under the leases that are out, whose calls then fail with
 // engine.ErrClosed, and the error of ctx is among those it returns. It returns when
 // everything is closed, and files of deleted namespaces are removed.
 //
@@ -216,7 +216,7 @@ func (p *Pool) Writable() error {
 	if p.closed.Load() {
 		return engine.ErrClosed
 	}
-	return p.registry.store.Sync(p.ctx)
+	return p.registry.writable()
 }
 
 // PoolStats counts what a pool has.
@@ -249,7 +249,10 @@ func (p *Pool) OpenStores() iter.Seq[*Lease] {
 			if !n.slot.lease() {
 				continue
 			}
-			l := p.leaseOf(n)
+			l, err := p.leaseOf(n)
+			if err != nil {
+				continue
+			}
 			l.looks = true
 			more := yield(l)
 			l.Release()
@@ -270,7 +273,7 @@ func (p *Pool) Acquire(ctx context.Context, id string) (*Lease, error) {
 		return nil, err
 	}
 	if n.slot.lease() {
-		return p.leaseOf(n), nil
+		return p.leaseOf(n)
 	}
 	return p.acquireShut(ctx, n)
 }

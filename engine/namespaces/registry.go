@@ -144,6 +144,16 @@ func (r *registry) checkFree(ctx context.Context, title string) error {
 	return err
 }
 
+// writable returns why the registry takes no writes, or nil.
+func (r *registry) writable() error {
+	return r.store.Write(context.Background(), new(engine.Batch))
+}
+
+// unsure reports whether a write that failed so may come back when the registry is
+// opened again, if writable gave no error before: it was written, but a sync failed.
+// With all other errors, nothing of it is left.
+func unsure(err error) bool { return errors.Is(err, engine.ErrReadOnly) }
+
 func (r *registry) add(ctx context.Context, ns Namespace) error {
 	var b engine.Batch
 	if err := putBoth(&b, ns); err != nil {

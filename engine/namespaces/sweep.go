@@ -42,17 +42,33 @@ func (d *Directory) removeStore(ctx context.Context, r *registry, id string) err
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := os.Rename(path, path+deletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := vfs.OS.Rename(path, path+deletedSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	// The registry must not forget it before the old name is gone for good.
 	if err := vfs.OS.SyncDir(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.RemoveAll(path + deletedSuffix); err != nil {
+	if err := d.remove(path + deletedSuffix); err != nil {
 		return err
 	}
 	return r.forget(ctx, id)
+}
+
+// discard removes the store of a namespace that did not come to be. On a full disk,
+// who tries to create one again and again must not leave more each time.
+func (d *Directory) discard(id string) {
+	path := d.storePath(id)
+	if vfs.OS.Rename(path, path+deletedSuffix) == nil { // as in removeStore
+		path += deletedSuffix
+	}
+	_ = d.remove(path) // or else the next sweep does
+}
+
+// warnRemains tells the operator that files of deleted namespaces could not be
+// removed yet.
+func (d *Directory) warnRemains(err error) {
+	d.log().Warn("files of deleted namespaces remain", "dir", d.path, "error", err)
 }
 
 // removeRenamed removes what was left half removed.
@@ -63,7 +79,7 @@ func (d *Directory) removeRenamed() error {
 	}
 	for _, entry := range all {
 		if strings.HasSuffix(entry.Name(), deletedSuffix) {
-			err = errors.Join(err, os.RemoveAll(d.storePath(entry.Name())))
+			err = errors.Join(err, d.remove(d.storePath(entry.Name())))
 		}
 	}
 	return err
