@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -158,6 +159,34 @@ func testBulkUnusualKeys(t *testing.T, f firn) {
 	}
 }
 
+// TestBulkLarge has values that grow when they are put into JSON, more of them than one
+// answer takes.
+func TestBulkLarge(t *testing.T) { onBoth(t, testBulkLarge) }
+
+func testBulkLarge(t *testing.T, f firn) {
+	const size = 9 << 20
+	want := map[string]any{}
+	var in, keys bytes.Buffer
+	enc, encKeys := json.NewEncoder(&in), json.NewEncoder(&keys)
+	for key, value := range map[string]string{
+		"nul": "\x00", "quotes": `"\`, "bytes": "\xff\xfe", "replaced": "\ufffd", "lines": "\u2028",
+	} {
+		value = strings.Repeat(value, size/len(value))
+		text := base64.StdEncoding.EncodeToString([]byte(value))
+		enc.Encode(map[string]any{"key": key, "value": text, "base64": true, "metadata": key})
+		encKeys.Encode(key)
+		want[key] = map[string]any{"value": value, "metadata": key}
+		if key == "bytes" {
+			want[key] = map[string]any{"value": text, "base64": true, "metadata": key}
+		}
+	}
+	f.okWith(in.String(), "kv", "bulk", "put", "-")
+	got := decode[map[string]any](t, f.okWith(keys.String(), "kv", "bulk", "get", "-", "--with-metadata"))
+	if !reflect.DeepEqual(got, want) {
+		t.Error("the pairs differ")
+	}
+}
+
 func TestBulkGet(t *testing.T) { onBoth(t, testBulkGet) }
 
 func testBulkGet(t *testing.T, f firn) {
@@ -184,8 +213,13 @@ func testBulkGet(t *testing.T, f firn) {
 	if with != wantWith {
 		t.Errorf("got %s", with)
 	}
-	r := f.run(strings.NewReader(`["text",5]`), "kv", "bulk", "get", "-")
-	if r.status != 1 || !strings.Contains(r.err, "standard input: entry 1: neither a string") {
-		t.Errorf("got %+v", r)
+	for in, want := range map[string]string{
+		`["text",5]`: "standard input: entry 1: neither a string",
+		strings.Repeat(`"text" `, 150) + `"" "text"`: "standard input: entry 150: key is empty",
+	} {
+		r := f.run(strings.NewReader(in), "kv", "bulk", "get", "-")
+		if r.status != 1 || !strings.Contains(r.err, want) {
+			t.Errorf("no %q in %+v", want, r)
+		}
 	}
 }

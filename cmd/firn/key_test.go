@@ -17,7 +17,7 @@ import (
 func TestPutAndGet(t *testing.T) { onBoth(t, testPutAndGet) }
 
 func testPutAndGet(t *testing.T, f firn) {
-	for _, key := range []string{"plain", "a/b//c", "with space", "🎿 ski", "%2F", "-dash", "...", strings.Repeat("k", 512)} {
+	for _, key := range []string{"plain", "a/b//c", "with space", "🎿 ski", "%2F", "-dash", "...", "a/../b", "/", "../a", "a/.", "a?b#c", "+", "a\\b", "é&=;", strings.Repeat("k", 512)} {
 		if out := f.ok("kv", "key", "put", "--", key, "value of "+key); out != "" {
 			t.Errorf("put printed %q", out)
 		}

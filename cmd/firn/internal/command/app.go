@@ -134,11 +134,14 @@ const spoolAfter = 250 * time.Millisecond
 // so the store is not opened before there is input, and if it is and stays in
 // use then, the input is taken in first, so that the other side comes to an end.
 func (a *app) openWriteFor(ctx context.Context, src *source.Source, limit int64) (writer, error) {
-	if a.client != nil || !src.Live() {
+	if !src.Live() {
 		return a.openWrite(ctx)
 	}
 	if err := src.Wait(); err != nil {
 		return nil, err
+	}
+	if a.client != nil {
+		return a.openServed(ctx)
 	}
 	store, _, err := a.directory().Waiting(spoolAfter).OpenWrite(ctx, a.namespaceName())
 	if !errors.Is(err, engine.ErrLocked) {

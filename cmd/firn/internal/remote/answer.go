@@ -70,16 +70,19 @@ func (e *Error) refused() bool {
 
 // envelope is what answers come in.
 type envelope[T any] struct {
-	Success bool `json:"success"`
-	Errors  []struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	} `json:"errors"`
-	Result T `json:"result"`
-	Info   struct {
+	Success bool     `json:"success"`
+	Errors  []reason `json:"errors"`
+	Result  T        `json:"result"`
+	Info    struct {
 		Cursor string `json:"cursor"`
 		Total  int    `json:"total_count"`
 	} `json:"result_info"`
+}
+
+// reason is why a request was refused.
+type reason struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
 }
 
 const (
@@ -129,21 +132,18 @@ func (c *Client) failure(resp *http.Response) error {
 	if err == nil {
 		return c.newError(resp, e.Errors)
 	}
-	failed := c.newError(resp, nil)
-	if line, _, _ := strings.Cut(string(body), "\n"); strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") && line != "" {
-		failed.Message = line
+	line, _, _ := strings.Cut(string(body), "\n")
+	if line == "" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
+		return c.newError(resp, nil)
 	}
-	return failed
+	return c.newError(resp, []reason{{Message: line}})
 }
 
 // newError returns what an answer with the errors of its envelope says.
-func (c *Client) newError(resp *http.Response, errs []struct {
-	Code    int    `json:"code"`
-	Message string `json:"message"`
-}) *Error {
+func (c *Client) newError(resp *http.Response, reasons []reason) *Error {
 	e := &Error{Status: resp.StatusCode, server: c.name, Message: http.StatusText(resp.StatusCode)}
-	if len(errs) > 0 {
-		e.Code, e.Message = errs[0].Code, errs[0].Message
+	if len(reasons) > 0 {
+		e.Code, e.Message = reasons[0].Code, reasons[0].Message
 	}
 	switch {
 	case e.Status/100 == 3:

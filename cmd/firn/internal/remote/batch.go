@@ -86,8 +86,8 @@ func (b *Batch) add(key string, entry any, err error) {
 	b.bytes += int64(len(key))
 }
 
-// fitsText reports whether a value is shorter in JSON as text than as base64. So a
-// request is never much longer than the pairs in it, and stays under its limit.
+// fitsText reports whether a value is no longer in JSON as text than it is as base64. So
+// it is a third longer at most, and a request stays under its limit.
 func fitsText(value []byte) bool {
 	if !utf8.Valid(value) {
 		return false

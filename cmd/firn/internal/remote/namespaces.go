@@ -15,7 +15,7 @@ import (
 const (
 	namespacesPerPage = 1000
 	// maxPages is far more than an account has namespaces for.
-	maxPages = 1000
+	maxPages = 100
 )
 
 // List returns the namespaces that the token may see, by title. When they were created

@@ -7,6 +7,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"sync/atomic"
 )
 
@@ -57,15 +58,14 @@ func (p *payload) attach(r *http.Request) {
 	if p.stream == nil {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(p.bytes)), int64(len(p.bytes))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.bytes)), nil }
-		if len(p.bytes) == 0 {
-			r.Body = http.NoBody
-		}
-		return
+	} else {
+		r.Body, r.ContentLength = io.NopCloser(io.MultiReader(bytes.NewReader(p.head), p.stream, bytes.NewReader(p.tail))), -1
 	}
-	r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(p.head), p.stream, bytes.NewReader(p.tail)))
-	r.ContentLength = -1
-	if p.size >= 0 {
+	if p.stream != nil && p.size >= 0 {
 		r.ContentLength = int64(len(p.head)) + p.size + int64(len(p.tail))
+	}
+	if r.ContentLength == 0 { // which net/http takes for an unknown length
+		r.Body = http.NoBody
 	}
 }
 
@@ -74,38 +74,39 @@ func jsonPayload(v any) (payload, error) {
 	return payload{contentType: "application/json", bytes: b}, err
 }
 
-// valuePayload is a value with its metadata: as it is if there is none, and in a form
-// otherwise. The metadata comes first, so that a server need not keep the value.
-func valuePayload(value io.Reader, size int64, metadata []byte) (payload, error) {
-	p := payload{contentType: "application/octet-stream", stream: &tap{r: value}, size: size}
+// streamPayload is a value of size bytes, or -1 if that is not known, with its metadata.
+func streamPayload(value io.Reader, size int64, metadata []byte) (payload, error) {
+	contentType, head, tail, err := around(metadata)
+	return payload{contentType: contentType, stream: &tap{r: value}, head: head, tail: tail, size: size}, err
+}
+
+// valuePayload is the same for a value that is in memory.
+func valuePayload(value, metadata []byte) (payload, error) {
+	contentType, head, tail, err := around(metadata)
+	return payload{contentType: contentType, bytes: slices.Concat(head, value, tail)}, err
+}
+
+// around returns what stands around a value: nothing if it has no metadata, and
+// otherwise a form, in which the metadata comes first, so that a server need not keep
+// the value.
+func around(metadata []byte) (contentType string, head, tail []byte, err error) {
+	const bytesType = "application/octet-stream"
 	if metadata == nil {
-		return p, nil
+		return bytesType, nil, nil, nil
 	}
 	var form bytes.Buffer
 	w := multipart.NewWriter(&form)
 	if err := w.WriteField("metadata", string(metadata)); err != nil {
-		return p, err
+		return "", nil, nil, err
 	}
-	_, err := w.CreatePart(textproto.MIMEHeader{
+	_, err = w.CreatePart(textproto.MIMEHeader{
 		"Content-Disposition": {`form-data; name="value"; filename="value"`},
-		"Content-Type":        {p.contentType},
+		"Content-Type":        {bytesType},
 	})
 	if err != nil {
-		return p, err
+		return "", nil, nil, err
 	}
-	p.head = bytes.Clone(form.Bytes())
-	form.Reset()
-	if err := w.Close(); err != nil {
-		return p, err
-	}
-	p.tail = form.Bytes()
-	p.contentType = w.FormDataContentType()
-	return p, nil
-}
-
-// gather takes a value that is in memory into the payload, which can be sent again
-// then.
-func (p *payload) gather(value []byte) {
-	p.bytes = append(append(p.head, value...), p.tail...)
-	p.stream = nil
+	n := form.Len()
+	err = w.Close()
+	return w.FormDataContentType(), form.Bytes()[:n:n], form.Bytes()[n:], err
 }
