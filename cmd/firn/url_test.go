@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -142,6 +143,31 @@ func TestServerOrDirectory(t *testing.T) {
 	}
 }
 
+// TestServerTLS trusts a certificate, or does not.
+func TestServerTLS(t *testing.T) {
+	f := newFirn(t)
+	cert, key := filepath.Join(t.TempDir(), "cert"), filepath.Join(t.TempDir(), "key")
+	certify(t, cert, key, 1)
+	f.url = "https://" + f.serve("--tls-cert", cert, "--tls-key", key).addr
+	f.fails(1, []string{"no answer", "certificate"}, "kv", "key", "put", "k", "v")
+	if runtime.GOOS != "linux" {
+		return // elsewhere, the system says whom to trust
+	}
+	trusting := func(args ...string) string {
+		cmd := f.command(nil, args...)
+		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+cert)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+		return string(out)
+	}
+	trusting("kv", "key", "put", "k", "v")
+	if got := trusting("kv", "key", "get", "k"); got != "v" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestServerFailing has a server that does things in part.
 func TestServerFailing(t *testing.T) {
 	f := newFirn(t)
@@ -183,7 +209,10 @@ func TestServerInTheClear(t *testing.T) {
 	token := write(t, "secret")
 	for url, warned := range map[string]bool{"http://kv.invalid": true, "http://" + ln.Addr().String(): false} {
 		cmd := f.command(nil, "kv", "key", "list", "--url", url, "--token-file", token)
-		cmd.Env = append(cmd.Env, "http_proxy=http://"+ln.Addr().String())
+		for _, name := range []string{"HTTP_PROXY", "http_proxy"} {
+			cmd.Env = append(cmd.Env, name+"=http://"+ln.Addr().String())
+		}
+		cmd.Env = append(cmd.Env, "NO_PROXY=", "no_proxy=")
 		out, _ := cmd.CombinedOutput()
 		if cmd.ProcessState.ExitCode() != 1 || strings.Contains(string(out), "in the clear") != warned || strings.Contains(string(out), "secret") {
 			t.Errorf("%s: %s", url, out)

@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,11 +155,4 @@ func (c *Client) newError(resp *http.Response, reasons []reason) *Error {
 		e.retryAfter, e.later = retryAfter(resp.Header)
 	}
 	return e
-}
-
-// untrusted reports whether TLS has failed, before anything was sent.
-func untrusted(err error) bool {
-	var certificate *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
-	return errors.As(err, &certificate) || errors.As(err, &record)
 }

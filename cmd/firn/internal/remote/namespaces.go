@@ -40,7 +40,11 @@ func (c *Client) List(ctx context.Context) ([]namespaces.Namespace, error) {
 
 // Create makes a namespace.
 func (c *Client) Create(ctx context.Context, title string) (namespaces.Namespace, error) {
-	return c.change(ctx, &request{method: "POST", changes: true, once: true}, title)
+	ns, err := c.change(ctx, &request{method: "POST", changes: true, once: true}, title)
+	if err == nil && ns.ID == "" {
+		err = fmt.Errorf("%s: the answer lacks the id of the namespace", c.name)
+	}
+	return ns, err
 }
 
 // Rename gives a namespace another title.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/firnkv/firn/engine"
@@ -56,6 +57,13 @@ func TestOpenByName(t *testing.T) {
 		}
 	}
 	if _, err := c.Open(t.Context(), "flims"); !errors.Is(err, namespaces.ErrNotExist) || err.Error() != `namespace "flims" does not exist` {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCreateWithoutID(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) { answer(w, 200, "{}") })
+	if _, err := c.Create(t.Context(), "films"); err == nil || !strings.Contains(err.Error(), "lacks the id") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -62,7 +62,7 @@ func (s *script) says(status int, headers ...string) func(*http.Request) (*http.
 		for i := 0; i < len(headers); i += 2 {
 			resp.Header.Set(headers[i], headers[i+1])
 		}
-		body := `{"success":true,"result":{}}`
+		body := `{"success":true,"result":{"id":"1"}}`
 		if status != 200 {
 			body = `{"success":false,"errors":[{"code":1,"message":"not now"}]}`
 		}
