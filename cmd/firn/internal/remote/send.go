@@ -26,6 +26,7 @@ type request struct {
 	changes bool // it changes something
 	once    bool // to do it twice is not the same as once
 	settles bool // once begun, it is not called off
+	doubt   bool // a try that failed may have taken effect
 }
 
 const (
@@ -52,9 +53,10 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 		if try == maxTries || pause > maxPause || !r.again(err) {
 			return nil, r.judged(err)
 		}
+		r.note(err)
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, r.judged(ctx.Err())
 		case <-time.After(pause):
 		}
 	}
@@ -145,19 +147,26 @@ func (r *request) again(err error) bool {
 	return unsent(err) || !r.once
 }
 
-// judged says in an error whether the request may have taken effect all the same.
-func (r *request) judged(err error) error {
+// note remembers whether a request that failed may have taken effect all the same.
+func (r *request) note(err error) {
 	var answered *Error
 	var silent *unansweredError
 	switch {
 	case !r.changes:
-		return err
-	case errors.As(err, &answered) && answered.Status >= 500 && !answered.refused():
-	case errors.As(err, &silent) && !unsent(err) && !untrusted(err):
-	default:
-		return err
+	case errors.As(err, &answered):
+		r.doubt = r.doubt || answered.Status >= 500 && !answered.refused()
+	case errors.As(err, &silent):
+		r.doubt = r.doubt || !unsent(err) && !untrusted(err)
 	}
-	return fmt.Errorf("%w; %w", err, ErrUncertain)
+}
+
+// judged says in the last error of a request whether one of its tries may have taken
+// effect.
+func (r *request) judged(err error) error {
+	if r.note(err); r.doubt {
+		return fmt.Errorf("%w; %w", err, ErrUncertain)
+	}
+	return err
 }
 
 // retryAfter returns how long a server wants to be left alone.

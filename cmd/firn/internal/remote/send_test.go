@@ -95,6 +95,7 @@ func TestRetries(t *testing.T) {
 		"never a connection":    {answers{noConnection, noConnection, noConnection, noConnection, noConnection}, put, "no answer from http://kv", true, 4 * time.Second, 0},
 		"broken":                {answers{s.broken, s.says(200)}, put, "", true, time.Second, 0},
 		"always broken":         {answers{s.broken, s.broken, s.broken, s.broken, s.broken}, put, "no answer", false, 4 * time.Second, 0},
+		"broken, refused":       {answers{s.broken, s.says(400)}, put, "not now", false, time.Second, 0},
 		"broken read":           {answers{s.broken, s.broken, s.broken, s.broken, s.broken}, get, "no answer", true, 4 * time.Second, 0},
 		"stream":                {answers{s.says(200)}, stream, "", true, 0, 0},
 		"stream, no connection": {answers{noConnection, s.says(200)}, stream, "", true, time.Second, 0},
@@ -164,12 +165,12 @@ func TestInterruptedPause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &script{t: t}
-				s.answers = append(s.answers, s.says(503, "Retry-After", "20"))
+				s.answers = append(s.answers, s.broken, s.says(503, "Retry-After", "20"))
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 				defer cancel()
 				begun := time.Now()
 				err := do(ctx, &Namespace{c: newClient(t, "http://kv", s), id: someID})
-				if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 3*time.Second {
+				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUncertain) || time.Since(begun) != 3*time.Second {
 					t.Errorf("%v after %v", err, time.Since(begun))
 				}
 			})
