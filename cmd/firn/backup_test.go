@@ -18,7 +18,7 @@ type copiedStore struct {
 }
 
 // at is the same binary on another data directory.
-func (f firn) at(dir string) firn { return firn{f.t, dir} }
+func (f firn) at(dir string) firn { return firn{t: f.t, dir: dir} }
 
 func TestBackupAndRestore(t *testing.T) {
 	f := newFirn(t)

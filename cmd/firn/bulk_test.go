@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -37,7 +38,9 @@ func lines(all []film) string {
 	return b.String()
 }
 
-func TestBulkForms(t *testing.T) {
+func TestBulkForms(t *testing.T) { onBoth(t, testBulkForms) }
+
+func testBulkForms(t *testing.T, f firn) {
 	all := films()
 	array, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
@@ -56,7 +59,6 @@ func TestBulkForms(t *testing.T) {
 	for _, p := range all {
 		want[p.Key] = map[string]any{"value": p.Value, "metadata": map[string]any{"i": float64(p.Metadata["i"])}}
 	}
-	f := newFirn(t)
 	for name, content := range forms {
 		f.ok("kv", "namespace", "create", name)
 		if name == "lines" || name == "zst" {
@@ -72,8 +74,9 @@ func TestBulkForms(t *testing.T) {
 	}
 }
 
-func TestBulkReport(t *testing.T) {
-	f := newFirn(t)
+func TestBulkReport(t *testing.T) { onBoth(t, testBulkReport) }
+
+func testBulkReport(t *testing.T, f firn) {
 	r := f.run(strings.NewReader(`[{"key":"k","value":"123"},{"key":"l","value":""}]`), "kv", "bulk", "put", "-")
 	if r.out != "" || !strings.HasPrefix(r.err, "2 pairs, 0.0 MB in 0.") || r.status != 0 {
 		t.Errorf("got %+v", r)
@@ -101,39 +104,42 @@ func TestBulkBadEntry(t *testing.T) {
 	for name, test := range map[string]struct{ entry, key, want string }{
 		"by the reader":   {`{"key":"bad","value":1}`, `key "bad"`, "not a string"},
 		"by the store":    {`{"key":"bad","value":"","expiration_ttl":59}`, `key "bad"`, "TTL is too short"},
+		"by the clock":    {`{"key":"bad","value":"","expiration":1000}`, `key "bad"`, "in the past"},
 		"for its key":     {`{"key":"` + long + `","value":""}`, long, "key is too long"},
 		"without a key":   {`{"value":""}`, "entry 14999", `"key" is missing`},
 		"for its syntax":  {`{"key":"bad",}`, "entry 14999", "not JSON"},
 		"for its absence": {`{"key":"bad","value":"`, "entry 14999", "ends in the middle"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFirn(t)
-			all := films()
-			in := lines(all[:14_999]) + test.entry + "\n" + lines(all[14_999:])
-			if name == "for its absence" {
-				in = lines(all[:14_999]) + test.entry
-			}
-			r := f.run(strings.NewReader(in), "kv", "bulk", "put", "-", "--json")
-			if r.status != 1 {
-				t.Errorf("status %d", r.status)
-			}
-			for _, want := range []string{"standard input: entry 14999", test.key, test.want, "10000 pairs", "nothing after"} {
-				if !strings.Contains(r.err, want) {
-					t.Errorf("no %q in %s", want, r.err)
+			onBoth(t, func(t *testing.T, f firn) {
+				all := films()
+				in := lines(all[:14_999]) + test.entry + "\n" + lines(all[14_999:])
+				if name == "for its absence" {
+					in = lines(all[:14_999]) + test.entry
 				}
-			}
-			if got := decode[map[string]any](t, r.out); got["pairs"] != 10_000.0 || got["error"] == "" {
-				t.Errorf("got %v", got)
-			}
-			if got := names(t, f.ok("kv", "key", "list")); len(got) != 10_000 || got[9_999] != all[9_999].Key {
-				t.Errorf("%d keys are there", len(got))
-			}
+				r := f.run(strings.NewReader(in), "kv", "bulk", "put", "-", "--json")
+				if r.status != 1 {
+					t.Errorf("status %d", r.status)
+				}
+				for _, want := range []string{"standard input: entry 14999", test.key, test.want, "10000 pairs", "nothing after"} {
+					if !strings.Contains(r.err, want) {
+						t.Errorf("no %q in %s", want, r.err)
+					}
+				}
+				if got := decode[map[string]any](t, r.out); got["pairs"] != 10_000.0 || got["error"] == "" {
+					t.Errorf("got %v", got)
+				}
+				if got := names(t, f.ok("kv", "key", "list")); len(got) != 10_000 || got[9_999] != all[9_999].Key {
+					t.Errorf("%d keys are there", len(got))
+				}
+			})
 		})
 	}
 }
 
-func TestBulkUnusualKeys(t *testing.T) {
-	f := newFirn(t)
+func TestBulkUnusualKeys(t *testing.T) { onBoth(t, testBulkUnusualKeys) }
+
+func testBulkUnusualKeys(t *testing.T, f firn) {
 	keys := []string{"\x00", " ", "a/b//c", "%2F", "🎿", "\u2028", `"\`, "...", "\x7f", "ends with newline\n"}
 	want := map[string]string{}
 	var pairs []film
@@ -153,8 +159,37 @@ func TestBulkUnusualKeys(t *testing.T) {
 	}
 }
 
-func TestBulkGet(t *testing.T) {
-	f := newFirn(t)
+// TestBulkLarge has values that grow when they are put into JSON, more of them than one
+// answer takes.
+func TestBulkLarge(t *testing.T) { onBoth(t, testBulkLarge) }
+
+func testBulkLarge(t *testing.T, f firn) {
+	const size = 9 << 20
+	want := map[string]any{}
+	var in, keys bytes.Buffer
+	enc, encKeys := json.NewEncoder(&in), json.NewEncoder(&keys)
+	for key, value := range map[string]string{
+		"nul": "\x00", "quotes": `"\`, "bytes": "\xff\xfe", "replaced": "\ufffd", "lines": "\u2028",
+	} {
+		value = strings.Repeat(value, size/len(value))
+		text := base64.StdEncoding.EncodeToString([]byte(value))
+		enc.Encode(map[string]any{"key": key, "value": text, "base64": true, "metadata": key})
+		encKeys.Encode(key)
+		want[key] = map[string]any{"value": value, "metadata": key}
+		if key == "bytes" {
+			want[key] = map[string]any{"value": text, "base64": true, "metadata": key}
+		}
+	}
+	f.okWith(in.String(), "kv", "bulk", "put", "-")
+	got := decode[map[string]any](t, f.okWith(keys.String(), "kv", "bulk", "get", "-", "--with-metadata"))
+	if !reflect.DeepEqual(got, want) {
+		t.Error("the pairs differ")
+	}
+}
+
+func TestBulkGet(t *testing.T) { onBoth(t, testBulkGet) }
+
+func testBulkGet(t *testing.T, f firn) {
 	f.okWith(`{"key":"text","value":"a\u0000<é>","metadata":[1],"expiration":4102444800}
 		{"key":"bytes","value":"/wA=","base64":true}`, "kv", "bulk", "put", "-")
 	const asked = `["text",{"name":"bytes","metadata":null},"absent"]`
@@ -178,8 +213,13 @@ func TestBulkGet(t *testing.T) {
 	if with != wantWith {
 		t.Errorf("got %s", with)
 	}
-	r := f.run(strings.NewReader(`["text",5]`), "kv", "bulk", "get", "-")
-	if r.status != 1 || !strings.Contains(r.err, "standard input: entry 1: neither a string") {
-		t.Errorf("got %+v", r)
+	for in, want := range map[string]string{
+		`["text",5]`: "standard input: entry 1: neither a string",
+		strings.Repeat(`"text" `, 150) + `"" "text"`: "standard input: entry 150: key is empty",
+	} {
+		r := f.run(strings.NewReader(in), "kv", "bulk", "get", "-")
+		if r.status != 1 || !strings.Contains(r.err, want) {
+			t.Errorf("no %q in %+v", want, r)
+		}
 	}
 }

@@ -43,15 +43,35 @@ func buildAndRun(m *testing.M) int {
 	return m.Run()
 }
 
-// firn runs the binary on a data directory of its own.
+// firn runs the binary on a data directory of its own, or on a server.
 type firn struct {
 	t   *testing.T
 	dir string
+	url string // empty: on the data directory
 }
 
 func newFirn(t *testing.T) firn {
 	t.Parallel()
-	return firn{t, filepath.Join(t.TempDir(), "data")}
+	return firn{t: t, dir: filepath.Join(t.TempDir(), "data")}
+}
+
+// onBoth runs a test on a data directory and on a server, which have to behave alike.
+func onBoth(t *testing.T, test func(*testing.T, firn)) {
+	t.Run("directory", func(t *testing.T) { test(t, newFirn(t)) })
+	t.Run("server", func(t *testing.T) {
+		f := newFirn(t)
+		f.url = "http://" + f.serve().addr
+		test(t, f)
+	})
+}
+
+// environment is that of the binary.
+func (f firn) environment() []string {
+	env := append(os.Environ(), "FIRN_TOKEN=", "FIRN_ACCOUNT=", "FIRN_URL="+f.url)
+	if f.url != "" {
+		return append(env, "FIRN_DIR=")
+	}
+	return append(env, "FIRN_DIR="+f.dir)
 }
 
 // patience is far more than any command of these tests takes.
@@ -62,7 +82,7 @@ func (f firn) command(in io.Reader, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	f.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(os.Environ(), "FIRN_DIR="+f.dir)
+	cmd.Env = f.environment()
 	cmd.Stdin = in
 	return cmd
 }

@@ -14,9 +14,10 @@ import (
 	"time"
 )
 
-func TestPutAndGet(t *testing.T) {
-	f := newFirn(t)
-	for _, key := range []string{"plain", "a/b//c", "with space", "🎿 ski", "%2F", "-dash", "...", strings.Repeat("k", 512)} {
+func TestPutAndGet(t *testing.T) { onBoth(t, testPutAndGet) }
+
+func testPutAndGet(t *testing.T, f firn) {
+	for _, key := range []string{"plain", "a/b//c", "with space", "🎿 ski", "%2F", "-dash", "...", "a/../b", "/", "../a", "a/.", "a?b#c", "+", "a\\b", "é&=;", strings.Repeat("k", 512)} {
 		if out := f.ok("kv", "key", "put", "--", key, "value of "+key); out != "" {
 			t.Errorf("put printed %q", out)
 		}
@@ -51,8 +52,9 @@ func TestGetFromNothing(t *testing.T) {
 	}
 }
 
-func TestPutFromPath(t *testing.T) {
-	f := newFirn(t)
+func TestPutFromPath(t *testing.T) { onBoth(t, testPutFromPath) }
+
+func testPutFromPath(t *testing.T, f firn) {
 	value := make([]byte, 3<<20)
 	rand.NewChaCha8([32]byte{}).Read(value)
 	path := write(t, string(value))
@@ -73,8 +75,9 @@ func TestPutFromPath(t *testing.T) {
 	f.fails(1, []string{"directory"}, "kv", "key", "put", "k", "--path", t.TempDir())
 }
 
-func TestMetadataAndExpiration(t *testing.T) {
-	f := newFirn(t)
+func TestMetadataAndExpiration(t *testing.T) { onBoth(t, testMetadataAndExpiration) }
+
+func testMetadataAndExpiration(t *testing.T, f firn) {
 	get := func() map[string]any {
 		t.Helper()
 		return decode[map[string]any](t, f.ok("kv", "key", "get", "k", "--with-metadata"))
@@ -110,8 +113,9 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestValueLimit(t *testing.T) {
-	f := newFirn(t)
+func TestValueLimit(t *testing.T) { onBoth(t, testValueLimit) }
+
+func testValueLimit(t *testing.T, f firn) {
 	const limit = 25 << 20
 	exact := bytes.Repeat([]byte("0123456789abcdef"), limit/16)
 	f.okWith(string(exact), "kv", "key", "put", "exact", "--path", "-")
@@ -128,8 +132,9 @@ func TestValueLimit(t *testing.T) {
 	f.fails(1, nil, "kv", "key", "get", "large")
 }
 
-func TestDelete(t *testing.T) {
-	f := newFirn(t)
+func TestDelete(t *testing.T) { onBoth(t, testDelete) }
+
+func testDelete(t *testing.T, f firn) {
 	for _, key := range []string{"a", "b", "c", "d"} {
 		f.ok("kv", "key", "put", key, key)
 	}
@@ -142,8 +147,9 @@ func TestDelete(t *testing.T) {
 	f.ok("kv", "key", "get", "d")
 }
 
-func TestList(t *testing.T) {
-	f := newFirn(t)
+func TestList(t *testing.T) { onBoth(t, testList) }
+
+func testList(t *testing.T, f firn) {
 	var pairs strings.Builder
 	var want []string
 	for i := range 2500 {

@@ -9,8 +9,9 @@ import (
 	"github.com/firnkv/firn/engine"
 )
 
-func TestNamespaces(t *testing.T) {
-	f := newFirn(t)
+func TestNamespaces(t *testing.T) { onBoth(t, testNamespaces) }
+
+func testNamespaces(t *testing.T, f firn) {
 	f.fails(1, []string{`namespace "films" does not exist`, "firn kv namespace create"}, "kv", "key", "put", "-n", "films", "k", "v")
 	id := strings.TrimSpace(f.ok("kv", "namespace", "create", "films"))
 	if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(id) {
@@ -26,15 +27,22 @@ func TestNamespaces(t *testing.T) {
 		t.Errorf("default: %q", got)
 	}
 	for _, args := range [][]string{{"kv", "key", "list"}, {"kv", "key", "get", "k"}, {"stats"}, {"verify"}} {
+		if f.url != "" && args[0] != "kv" {
+			continue
+		}
 		f.fails(1, []string{`"flims" does not exist; did you mean "films"?`}, append(args, "-n", "flims")...)
 	}
 
 	list := decode[[]map[string]string](t, f.ok("kv", "namespace", "list", "--json"))
-	if len(list) != 2 || list[0]["title"] != "default" || list[1]["title"] != "films" || list[1]["id"] != id || list[1]["created"] == "" {
+	if len(list) != 2 || list[0]["title"] != "default" || list[1]["title"] != "films" || list[1]["id"] != id || (list[1]["created"] == "") != (f.url != "") {
 		t.Errorf("list: %v", list)
 	}
 	f.ok("kv", "namespace", "rename", "films", "movies\x07")
-	if table := f.ok("kv", "namespace", "list"); !strings.Contains(table, id+"  20") || !strings.Contains(table, `  "movies\a"`) {
+	created := "20" // and so on
+	if f.url != "" {
+		created = "-"
+	}
+	if table := f.ok("kv", "namespace", "list"); !strings.Contains(table, id+"  "+created) || !strings.Contains(table, `  "movies\a"`) {
 		t.Errorf("list:\n%s", table)
 	}
 	f.ok("kv", "namespace", "delete", id, "--yes")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/firnkv/firn/cmd/firn/internal/remote"
 	"github.com/firnkv/firn/cmd/firn/internal/source"
 	"github.com/firnkv/firn/engine"
 	"github.com/firnkv/firn/engine/namespaces"
@@ -19,10 +20,20 @@ type app struct {
 	dir       string
 	namespace string
 	json      bool
+	server    urlFlags
+	client    *remote.Client // of a server to work on; nil: on the data directory
 
 	in  io.Reader
 	out io.Writer
 	err io.Writer
+}
+
+// namespaces returns what the commands of kv work on.
+func (a *app) namespaces() directory {
+	if a.client != nil {
+		return a.client
+	}
+	return a.directory()
 }
 
 func (a *app) directory() *namespaces.Directory { return a.directoryWith(a.logger()) }
@@ -74,23 +85,44 @@ func (a *app) note(format string, args ...any) {
 // openRead opens the namespace for reading. One that acts as empty is an
 // empty reader.
 func (a *app) openRead(ctx context.Context) (reader, error) {
+	if a.client != nil {
+		return a.openServed(ctx)
+	}
+	store, err := a.openStore(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case store == nil:
+		return empty{}, nil
+	}
+	return local{store}, nil
+}
+
+// openStore opens the namespace of the data directory for reading. There is no
+// store of one that acts as empty.
+func (a *app) openStore(ctx context.Context) (*engine.Store, error) {
 	dir := a.directory()
 	store, _, err := dir.OpenRead(ctx, a.namespaceName())
 	if errors.Is(err, namespaces.ErrNoStore) {
 		if _, missing := os.Stat(dir.Path()); missing != nil {
 			a.note("firn: there is no data directory %s yet", dir.Path())
 		}
-		return empty{}, nil
+		return nil, nil
 	}
-	if err != nil {
-		return nil, a.hinted(ctx, a.namespaceName(), err)
-	}
-	return store, nil
+	return store, a.hinted(ctx, a.namespaceName(), err)
 }
 
-func (a *app) openWrite(ctx context.Context) (*engine.Store, error) {
+func (a *app) openServed(ctx context.Context) (served, error) {
+	ns, err := a.client.Open(ctx, a.namespaceName())
+	return served{ns}, a.hinted(ctx, a.namespaceName(), err)
+}
+
+func (a *app) openWrite(ctx context.Context) (writer, error) {
+	if a.client != nil {
+		return a.openServed(ctx)
+	}
 	store, _, err := a.directory().OpenWrite(ctx, a.namespaceName())
-	return store, a.hinted(ctx, a.namespaceName(), err)
+	return local{store}, a.hinted(ctx, a.namespaceName(), err)
 }
 
 // spoolAfter is how long the store may be in use before the input is taken in:
@@ -101,16 +133,19 @@ const spoolAfter = 250 * time.Millisecond
 // a pipe may itself be reading the namespace, as in "list | bulk delete -":
 // so the store is not opened before there is input, and if it is and stays in
 // use then, the input is taken in first, so that the other side comes to an end.
-func (a *app) openWriteFor(ctx context.Context, src *source.Source, limit int64) (*engine.Store, error) {
+func (a *app) openWriteFor(ctx context.Context, src *source.Source, limit int64) (writer, error) {
 	if !src.Live() {
 		return a.openWrite(ctx)
 	}
 	if err := src.Wait(); err != nil {
 		return nil, err
 	}
+	if a.client != nil {
+		return a.openServed(ctx)
+	}
 	store, _, err := a.directory().Waiting(spoolAfter).OpenWrite(ctx, a.namespaceName())
 	if !errors.Is(err, engine.ErrLocked) {
-		return store, a.hinted(ctx, a.namespaceName(), err)
+		return local{store}, a.hinted(ctx, a.namespaceName(), err)
 	}
 	if err := src.Spool(limit); err != nil {
 		return nil, err
@@ -125,7 +160,7 @@ func (a *app) hinted(ctx context.Context, name string, err error) error {
 		return err
 	}
 	var titles []string
-	if all, err := a.directory().List(ctx); err == nil {
+	if all, err := a.namespaces().List(ctx); err == nil {
 		for _, ns := range all {
 			titles = append(titles, ns.Title)
 		}

@@ -18,7 +18,7 @@ const (
 )
 
 // adder adds the next write to a batch, or returns io.EOF after the last one.
-type adder func(*engine.Batch) error
+type adder func(batch) error
 
 // written is how far a bulk write has come.
 type written struct {
@@ -28,7 +28,7 @@ type written struct {
 
 // chunk is a batch and the position of its first entry in the input.
 type chunk struct {
-	batch engine.Batch
+	batch batch
 	first int64
 }
 
@@ -39,12 +39,12 @@ type chunk struct {
 //
 // If a write fails, writeAll calls stop and waits for add to return: stop has
 // to see to it that add does not wait for input any longer.
-func writeAll(ctx context.Context, stop func(), store *engine.Store, add adder, wrote func(written)) (written, error) {
+func writeAll(ctx context.Context, stop func(), store writer, add adder, wrote func(written)) (written, error) {
 	chunks := make(chan *chunk)
 	var unread error
 	go func() {
 		defer close(chunks)
-		unread = cut(ctx, add, chunks)
+		unread = cut(ctx, store, add, chunks)
 	}()
 	var sum written
 	var failed error
@@ -52,7 +52,7 @@ func writeAll(ctx context.Context, stop func(), store *engine.Store, add adder, 
 		if failed != nil {
 			continue
 		}
-		if failed = c.write(ctx, store); failed != nil {
+		if failed = c.write(ctx); failed != nil {
 			stop()
 			continue
 		}
@@ -69,9 +69,9 @@ func writeAll(ctx context.Context, stop func(), store *engine.Store, add adder, 
 }
 
 // cut cuts what add adds into chunks.
-func cut(ctx context.Context, add adder, chunks chan<- *chunk) error {
-	for c := new(chunk); ; {
-		err := add(&c.batch)
+func cut(ctx context.Context, store writer, add adder, chunks chan<- *chunk) error {
+	for c := (&chunk{batch: store.NewBatch()}); ; {
+		err := add(c.batch)
 		if err != nil && err != io.EOF {
 			return err
 		}
@@ -82,7 +82,7 @@ func cut(ctx context.Context, add adder, chunks chan<- *chunk) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			c = &chunk{first: c.first + int64(c.batch.Len())}
+			c = &chunk{store.NewBatch(), c.first + int64(c.batch.Len())}
 		}
 		if err == io.EOF {
 			return nil
@@ -91,13 +91,12 @@ func cut(ctx context.Context, add adder, chunks chan<- *chunk) error {
 }
 
 // write writes the batch. A pair that the store refuses is named by its
-// position in the input. A write that has begun is not called off, so that it
-// is known afterwards whether it took place.
-func (c *chunk) write(ctx context.Context, store *engine.Store) error {
+// position in the input.
+func (c *chunk) write(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	err := store.Write(context.WithoutCancel(ctx), &c.batch)
+	err := c.batch.Write(ctx)
 	var refused *engine.PairError
 	if errors.As(err, &refused) {
 		return &wire.EntryError{Index: int(c.first) + refused.Index, Key: refused.Key, Err: refused.Err}

@@ -4,7 +4,6 @@ import (
 	"io"
 
 	"github.com/firnkv/firn/cmd/firn/internal/wire"
-	"github.com/firnkv/firn/engine"
 	"github.com/spf13/cobra"
 )
 
@@ -32,7 +31,7 @@ func addDeletes(r io.Reader) (adder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(b *engine.Batch) error {
+	return func(b batch) error {
 		key, err := keys.Next()
 		if err == nil {
 			b.Delete(key)

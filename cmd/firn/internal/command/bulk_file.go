@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/firnkv/firn/cmd/firn/internal/progress"
+	"github.com/firnkv/firn/cmd/firn/internal/remote"
 	"github.com/firnkv/firn/cmd/firn/internal/source"
-	"github.com/firnkv/firn/engine"
 )
 
 // bulkFile is a bulk write of what a file holds.
@@ -57,7 +57,7 @@ func (b *bulkFile) run(ctx context.Context, path string) (err error) {
 	return b.report(src, b.result(sum), time.Since(begin), err)
 }
 
-func (b *bulkFile) write(ctx context.Context, stop func(), store *engine.Store, src *source.Source) (written, error) {
+func (b *bulkFile) write(ctx context.Context, stop func(), store writer, src *source.Source) (written, error) {
 	plain, err := source.Decompress(src)
 	if err != nil {
 		return written{}, err
@@ -78,7 +78,11 @@ func (b *bulkFile) report(src *source.Source, r bulkResult, took time.Duration, 
 	if err == nil {
 		b.note("%s in %.2f s", r, took.Seconds())
 	} else {
-		err = fmt.Errorf("%s: %s; %s before that are done, and nothing after them", src.Name(), inWords(err), r)
+		rest := "nothing"
+		if errors.Is(err, remote.ErrUncertain) {
+			rest = "perhaps some"
+		}
+		err = fmt.Errorf("%s: %s; %s before that are done, and %s after them", src.Name(), inWords(err), r, rest)
 	}
 	if !b.json {
 		return err

@@ -73,22 +73,24 @@ func (g *bulkGet) print(ctx context.Context, store reader, keys *wire.KeyReader,
 	object := wire.NewObject(out)
 	bar := progress.New(g.err, "reading")
 	defer bar.Clear()
-	for n := 0; ; n++ {
-		key, err := keys.Next()
-		if err == io.EOF {
-			break
-		}
+	for n := 0; ; {
+		some, err := nextKeys(keys)
 		if err != nil {
 			return fmt.Errorf("%s: %w", src.Name(), err)
 		}
-		value, err := g.value(ctx, store, key)
-		if err != nil {
-			return fmt.Errorf("%s: %w", src.Name(), &wire.EntryError{Index: n, Key: key, Err: err})
+		if len(some) == 0 {
+			break
 		}
-		if err := object.Member(key, value); err != nil {
+		if err := g.printSome(ctx, store, some, object); err != nil {
+			var bad *wire.EntryError
+			if errors.As(err, &bad) {
+				bad.Index += n
+				return fmt.Errorf("%s: %w", src.Name(), err)
+			}
 			return err
 		}
-		bar.Set(src.Done(), src.Size(), fmt.Sprintf("%d keys", n+1))
+		n += len(some)
+		bar.Set(src.Done(), src.Size(), fmt.Sprintf("%d keys", n))
 	}
 	if err := object.Close(); err != nil {
 		return err
@@ -96,17 +98,44 @@ func (g *bulkGet) print(ctx context.Context, store reader, keys *wire.KeyReader,
 	return out.Flush()
 }
 
-// value returns what is printed for a key.
-func (g *bulkGet) value(ctx context.Context, store reader, key string) (any, error) {
-	pair, err := store.GetPair(ctx, key)
-	if errors.Is(err, engine.ErrNotFound) {
-		return nil, nil
+// nextKeys returns as many keys as are read at once, none at the end.
+func nextKeys(keys *wire.KeyReader) (some []string, err error) {
+	for len(some) < pairsAtOnce {
+		key, err := keys.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		some = append(some, key)
 	}
-	if err != nil {
-		return nil, err
+	return some, nil
+}
+
+// printSome prints the values of keys. An error about one of them is a
+// [*wire.EntryError] with its position among them.
+func (g *bulkGet) printSome(ctx context.Context, store reader, keys []string, object *wire.Sequence) error {
+	i := 0
+	for pair, err := range store.Pairs(ctx, keys) {
+		if err != nil && !errors.Is(err, engine.ErrNotFound) {
+			return &wire.EntryError{Index: i, Key: keys[i], Err: err}
+		}
+		if err := object.Member(keys[i], g.value(pair)); err != nil {
+			return err
+		}
+		i++
 	}
-	if g.withMetadata {
-		return wire.NewValue(pair.Value, pair.Metadata, pair.Expiration), nil
+	return nil
+}
+
+// value returns what is printed for a pair, which is nil if it is not there.
+func (g *bulkGet) value(pair *engine.Pair) any {
+	switch {
+	case pair == nil:
+		return nil
+	case g.withMetadata:
+		return wire.NewValue(pair.Value, pair.Metadata, pair.Expiration)
 	}
-	return wire.PlainValue(pair.Value), nil
+	return wire.PlainValue(pair.Value)
 }

@@ -38,7 +38,7 @@ func addPuts(r io.Reader) (adder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(b *engine.Batch) error {
+	return func(b batch) error {
 		p, err := pairs.Next()
 		if err != nil {
 			return err

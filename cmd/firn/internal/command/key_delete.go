@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 
-	"github.com/firnkv/firn/engine"
 	"github.com/spf13/cobra"
 )
 
@@ -36,7 +35,7 @@ func (a *app) deleteKeys(ctx context.Context, keys []string) (err error) {
 }
 
 func addKeys(keys []string) adder {
-	return func(b *engine.Batch) error {
+	return func(b batch) error {
 		if len(keys) == 0 {
 			return io.EOF
 		}

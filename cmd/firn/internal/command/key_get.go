@@ -44,7 +44,7 @@ func (a *app) getValue(ctx context.Context, key string) (err error) {
 		return err
 	}
 	defer closing(store, &err)
-	value, err := store.GetReader(ctx, key)
+	value, err := store.OpenValue(ctx, key)
 	if err != nil {
 		return a.notRead(key, err)
 	}
@@ -59,11 +59,13 @@ func (a *app) getPair(ctx context.Context, key string) (err error) {
 		return err
 	}
 	defer closing(store, &err)
-	pair, err := store.GetPair(ctx, key)
-	if err != nil {
-		return a.notRead(key, err)
+	for pair, err := range store.Pairs(ctx, []string{key}) {
+		if err != nil {
+			return a.notRead(key, err)
+		}
+		return a.printJSON(wire.NewValue(pair.Value, pair.Metadata, pair.Expiration))
 	}
-	return a.printJSON(wire.NewValue(pair.Value, pair.Metadata, pair.Expiration))
+	return nil
 }
 
 func (a *app) notRead(key string, err error) error {

@@ -100,5 +100,9 @@ func (p *keyPut) fromPath(ctx context.Context, key string, opts *engine.PutOptio
 		return err
 	}
 	defer closing(store, &err)
-	return aboutKey("put", key, store.PutReader(ctx, key, src, opts))
+	size := src.Size()
+	if size == 0 {
+		size = -1
+	}
+	return aboutKey("put", key, store.PutFrom(ctx, key, src, size, opts))
 }

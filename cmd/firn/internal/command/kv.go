@@ -3,16 +3,33 @@ package command
 import "github.com/spf13/cobra"
 
 func newKV(a *app) *cobra.Command {
-	return group(&cobra.Command{
-		Use:     "kv",
-		Short:   "Read and write pairs and namespaces",
-		Long:    "kv has the commands of \"wrangler kv\".",
-		Example: `  firn kv key put greeting "hello, world"`,
+	kv := group(&cobra.Command{
+		Use:   "kv",
+		Short: "Read and write pairs and namespaces",
+		Long: `kv has the commands of "wrangler kv". They work on a data directory or, with --url, on
+a server: "firn serve", or any other that has the REST API of Workers KV. The path of the
+URL is /client/v4 if it has none. Both do the same, with the same output and exit status: 0
+done, 1 failed or not found, 2 wrong usage.
+
+The token of a server is in a file or in the environment, where nobody sees it in a list of
+processes. Requests that a server is too busy for are tried again.`,
+		Example: `  firn kv key put greeting "hello, world"
+  firn kv key list --url http://127.0.0.1:8787
+  FIRN_URL=https://kv.example.com firn kv key get greeting --token-file token`,
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
+			// Of those of its parents, cobra runs only the next one.
+			if err := cmd.Root().PersistentPreRunE(cmd, args); err != nil {
+				return err
+			}
+			return a.connect(cmd)
+		},
 	},
 		newKey(a),
 		newBulk(a),
 		newNamespace(a),
 	)
+	a.server.add(kv.PersistentFlags())
+	return kv
 }
 
 func newKey(a *app) *cobra.Command {

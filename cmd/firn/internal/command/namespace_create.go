@@ -10,12 +10,12 @@ func newNamespaceCreate(a *app) *cobra.Command {
 		Example: `  firn kv namespace create sessions`,
 		Args:    positional([]string{"TITLE"}),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ns, err := a.directory().Create(cmd.Context(), args[0])
+			ns, err := a.namespaces().Create(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			if a.json {
-				return a.printJSON(ns)
+				return a.printJSON(listed(ns))
 			}
 			return a.printLine(ns.ID)
 		},

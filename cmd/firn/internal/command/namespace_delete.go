@@ -41,12 +41,12 @@ func (a *app) deleteNamespace(ctx context.Context, name string, sure bool) error
 			return err
 		}
 	}
-	ns, err := a.directory().Delete(ctx, name)
+	ns, err := a.namespaces().Delete(ctx, name)
 	if err != nil {
 		return a.hinted(ctx, name, err)
 	}
 	if a.json {
-		return a.printJSON(ns)
+		return a.printJSON(listed(ns))
 	}
 	a.note("namespace %q, %s, is deleted", ns.Title, ns.ID)
 	return nil

@@ -19,7 +19,7 @@ func newNamespaceList(a *app) *cobra.Command {
 		Use:   "list",
 		Short: "List the namespaces",
 		Long: `list prints a line for each namespace: id, time of creation, and title. With --json
-it prints an array of {"id", "title", "created"}.`,
+it prints an array of {"id", "title", "created"}. A server does not tell the time.`,
 		Example: `  firn kv namespace list
   firn kv namespace list --json`,
 		Args: positional(nil),
@@ -30,7 +30,7 @@ it prints an array of {"id", "title", "created"}.`,
 }
 
 func (a *app) listNamespaces(ctx context.Context) error {
-	all, err := a.directory().List(ctx)
+	all, err := a.namespaces().List(ctx)
 	if err != nil {
 		return err
 	}
@@ -44,16 +44,27 @@ func (a *app) listNamespaces(ctx context.Context) error {
 	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tCREATED\tTITLE")
 	for _, ns := range all {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", ns.ID, ns.Created.Format(time.RFC3339), printable(ns.Title))
+		created := "-"
+		if !ns.Created.IsZero() {
+			created = ns.Created.Format(time.RFC3339)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", ns.ID, created, printable(ns.Title))
 	}
 	return table.Flush()
+}
+
+// listed is a namespace in JSON. Servers do not tell when it was created.
+type listed struct {
+	ID      string    `json:"id"`
+	Title   string    `json:"title"`
+	Created time.Time `json:"created,omitzero"`
 }
 
 func (a *app) printNamespaces(all []namespaces.Namespace) error {
 	out := bufio.NewWriter(a.out)
 	array := wire.NewArray(out)
 	for _, ns := range all {
-		if err := array.Element(ns); err != nil {
+		if err := array.Element(listed(ns)); err != nil {
 			return err
 		}
 	}

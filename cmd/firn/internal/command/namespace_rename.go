@@ -10,12 +10,12 @@ func newNamespaceRename(a *app) *cobra.Command {
 		Example: `  firn kv namespace rename sessions old-sessions`,
 		Args:    positional([]string{"TITLE-OR-ID", "NEW-TITLE"}),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ns, err := a.directory().Rename(cmd.Context(), args[0], args[1])
+			ns, err := a.namespaces().Rename(cmd.Context(), args[0], args[1])
 			if err != nil {
 				return a.hinted(cmd.Context(), args[0], err)
 			}
 			if a.json {
-				return a.printJSON(ns)
+				return a.printJSON(listed(ns))
 			}
 			a.note("namespace %s is %q now", ns.ID, ns.Title)
 			return nil

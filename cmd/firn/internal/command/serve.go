@@ -29,8 +29,8 @@ func newServe(a *app) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve a data directory over HTTP",
 		Long: `serve answers the REST API of Workers KV, and the requests that the bindings of the
-runtime make, with the namespaces of the data directory. As long as it runs, no other
-command has access to them.
+runtime make, with the namespaces of the data directory. As long as it runs, other
+commands have no access to them, but those of "firn kv" have with --url.
 
 Without tokens, it listens on addresses that only this machine reaches, and lets
 everybody there do everything. Tokens come from the file that --tokens names, which

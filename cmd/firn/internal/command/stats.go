@@ -32,12 +32,15 @@ and garbage bytes are those of keys, metadata and values before compression.`,
 }
 
 func (a *app) stats(ctx context.Context) (err error) {
-	store, err := a.openRead(ctx)
+	store, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
-	defer closing(store, &err)
-	st := store.Stats()
+	var st engine.Stats
+	if store != nil {
+		defer closing(store, &err)
+		st = store.Stats()
+	}
 	if a.json {
 		return a.printJSON(wire.SnakeCase(st))
 	}
