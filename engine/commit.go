@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/firnkv/firn/segment"
 )
@@ -87,6 +88,14 @@ type committer struct {
 type commitMetrics struct {
 	groups, syncs, records atomic.Int64
 	putBytes, logBytes     atomic.Int64
+	syncTime, longestSync  atomic.Int64 // nanoseconds
+}
+
+// synced counts a sync of the log. Nobody else does so at the same time.
+func (m *commitMetrics) synced(took time.Duration) {
+	m.syncs.Add(1)
+	m.syncTime.Add(int64(took))
+	m.longestSync.Store(max(m.longestSync.Load(), int64(took)))
 }
 
 func (c *committer) init(s *Store, comp *segment.Compressor) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/firnkv/firn/segment"
 )
@@ -193,6 +194,7 @@ func (c *committer) syncLog() error {
 	if c.broken != nil || !c.dirty {
 		return c.broken
 	}
+	begun := time.Now()
 	if err := c.s.values.sync(); err != nil {
 		c.broken = c.fail(err)
 		return c.broken
@@ -202,7 +204,7 @@ func (c *committer) syncLog() error {
 		c.broken = c.fail(&syncError{file: c.active.name(), err: err})
 		return c.broken
 	}
-	c.metrics.syncs.Add(1)
+	c.metrics.synced(time.Since(begun))
 	c.durable, c.dirty = end, false
 	return nil
 }

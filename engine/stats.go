@@ -2,6 +2,7 @@ package engine
 
 import (
 	"runtime"
+	"time"
 
 	"github.com/firnkv/firn/index"
 )
@@ -19,10 +20,12 @@ type Stats struct {
 	CacheHits   int64
 	CacheMisses int64
 
-	Writes        int64 // records written: puts and deletes
-	WrittenBytes  int64 // key, metadata and value of them
-	Groups        int64 // commits: groups of writers that shared a sync
-	Syncs         int64 // of the log
+	Writes        int64         // records written: puts and deletes
+	WrittenBytes  int64         // key, metadata and value of them
+	Groups        int64         // commits: groups of writers that shared a sync
+	Syncs         int64         // of the log
+	SyncTime      time.Duration // of all of them
+	LongestSync   time.Duration
 	LogBytes      int64 // written to log and value segments
 	CutBytes      int64 // of a torn tail, when the store was opened
 	RecoveryBytes int64 // of the log that opening had to read
@@ -113,6 +116,7 @@ func (s *Store) Stats() Stats {
 	m := &s.committer.metrics
 	st.Writes, st.WrittenBytes = m.records.Load(), m.putBytes.Load()
 	st.Groups, st.Syncs, st.LogBytes = m.groups.Load(), m.syncs.Load(), m.logBytes.Load()
+	st.SyncTime, st.LongestSync = time.Duration(m.syncTime.Load()), time.Duration(m.longestSync.Load())
 	st.CutBytes, st.RecoveryBytes = s.recovered.cutBytes, s.recovered.scanned
 	st.SpaceAmplification = ratio(st.DiskBytes, st.Bytes)
 	st.Compaction = s.compactor.stats()

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,13 @@ func TestStores(t *testing.T) {
 		`firn_compaction_paused`+in+`} 0`,
 		`firn_compaction_failed`+in+`} 0`,
 	)
+	for _, name := range []string{"firn_sync_seconds_total", "firn_longest_sync_seconds"} {
+		_, value, _ := strings.Cut(got, "\n"+name+in+"} ")
+		value, _, _ = strings.Cut(value, "\n")
+		if took, err := strconv.ParseFloat(value, 64); err != nil || took <= 0 {
+			t.Errorf("%s is %q", name, value)
+		}
+	}
 	if again := names(scrape(t, m)); !maps.Equal(again, names(got)) {
 		t.Errorf("the second time, there are other metrics: %v", again)
 	}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"iter"
+	"time"
 
 	"github.com/firnkv/firn/engine"
 	"github.com/firnkv/firn/engine/namespaces"
@@ -73,6 +74,10 @@ var plain = []metric{
 	counter("commit_groups_total", "Groups of writers that shared a sync.",
 		func(st *engine.Stats) int64 { return st.Groups }),
 	counter("syncs_total", "Syncs of the log.", func(st *engine.Stats) int64 { return st.Syncs }),
+	duration("sync_seconds_total", "Time that syncs of the log took.", prometheus.CounterValue,
+		func(st *engine.Stats) time.Duration { return st.SyncTime }),
+	duration("longest_sync_seconds", "Time that the longest sync of the log took.", prometheus.GaugeValue,
+		func(st *engine.Stats) time.Duration { return st.LongestSync }),
 	counter("log_bytes_total", "Bytes that were written to the log, and to segments of large values.",
 		func(st *engine.Stats) int64 { return st.LogBytes }),
 	value("compaction_paused", "1 while compaction is paused.",
@@ -107,6 +112,12 @@ func counter(name, help string, of func(*engine.Stats) int64) metric {
 	m := value(name, help, of)
 	m.kind = prometheus.CounterValue
 	return m
+}
+
+func duration(name, help string, kind prometheus.ValueType, of func(*engine.Stats) time.Duration) metric {
+	return metric{describe(name, help), kind, func(st *engine.Stats, add func(float64, ...string)) {
+		add(of(st).Seconds())
+	}}
 }
 
 func one(b bool) int64 {
