@@ -34,7 +34,7 @@ type Grant interface {
 	Read(namespaceID string) bool
 	Write(namespaceID string) bool
 	// Manage is for creating, renaming and deleting namespaces, and for seeing
-	// those that Read does not allow.
+	// those that neither Read nor Write allows.
 	Manage() bool
 }
 

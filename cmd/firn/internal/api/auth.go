@@ -45,9 +45,10 @@ func (x *exchange) mayManage() error {
 	return allowed(x.grant == nil || x.grant.Manage())
 }
 
-// maySee is for the description of a namespace.
+// maySee is for the description of a namespace: whoever may do something with it
+// has to find its id.
 func (x *exchange) maySee(id string) bool {
-	return x.grant == nil || x.grant.Manage() || x.grant.Read(id)
+	return x.grant == nil || x.grant.Manage() || x.grant.Read(id) || x.grant.Write(id)
 }
 
 func allowed(ok bool) error {

@@ -60,7 +60,8 @@ func TestAuthorize(t *testing.T) {
 		{"writer", "POST", ns + "/bulk/get", `{"keys":["a"]}`, denied},
 		{"reader", "POST", ns + "/bulk/get", `{"keys":["a"]}`, 200},
 		{"reader", "GET", ns, "", 200},
-		{"writer", "GET", ns, "", denied},
+		{"writer", "GET", ns, "", 200},
+		{"writer", "GET", account + "/" + other.ID, "", denied},
 		{"manager", "GET", ns, "", 200},
 		{"all", "PUT", ns, `{"title":"x"}`, denied},
 		{"all", "DELETE", ns, "", denied},
@@ -77,7 +78,7 @@ func TestAuthorize(t *testing.T) {
 			a.refused(test.status, codeAuth, "Authentication error")
 		}
 	}
-	for token, want := range map[string]string{"reader": "test", "writer": "", "manager": "othertestx"} {
+	for token, want := range map[string]string{"reader": "test", "writer": "test", "manager": "othertestx"} {
 		got := ""
 		for _, ns := range decodeNamespaces(t, s.send("GET", account, bearer(token), "")) {
 			got += ns.Title

@@ -19,8 +19,19 @@ func (d *daemon) eachOpenStore(yield func(*namespaces.Lease) bool) {
 	}
 }
 
-// writable returns an error if the registry does not take writes any more.
-func (d *daemon) writable() error { return d.pool.Load().Writable() }
+// writable returns an error if the registry does not take writes any more, and
+// logs it when it is another than before.
+func (d *daemon) writable() error {
+	err := d.pool.Load().Writable()
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if before := d.unwritable.Swap(text); text != "" && before != text {
+		d.log.Warn("namespaces cannot be changed", "error", text)
+	}
+	return err
+}
 
 // title returns the title of a namespace.
 func (d *daemon) title(id string) (string, bool) {

@@ -39,12 +39,13 @@ type daemon struct {
 	logKeys         bool
 	onReady         func(addr string) // nil: nobody wants to know
 
-	pool    atomic.Pointer[namespaces.Pool]
-	health  server.Health
-	front   *server.Front
-	metrics *metrics.Metrics
-	main    *server.Server
-	second  *server.Server // the admin server; nil: none
+	pool       atomic.Pointer[namespaces.Pool]
+	health     server.Health
+	unwritable atomic.Value // why namespaces cannot be changed, as it was logged: a string
+	front      *server.Front
+	metrics    *metrics.Metrics
+	main       *server.Server
+	second     *server.Server // the admin server; nil: none
 }
 
 // run serves until ctx ends, and returns nil then.

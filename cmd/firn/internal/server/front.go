@@ -48,7 +48,7 @@ func (f *Front) own(r *http.Request) http.HandlerFunc {
 	case "/healthz":
 		return f.Health.Alive
 	case "/readyz":
-		return f.Health.ReadyNow
+		return f.Health.ReadyForAll
 	case "/metrics":
 		if f.Metrics != nil {
 			return f.Metrics.ServeHTTP

@@ -50,7 +50,11 @@ func TestHealth(t *testing.T) {
 	health.Ready(func() error { return trouble })
 	want("/readyz", 200, "ready")
 	trouble = errors.New("store is read-only")
-	want("/readyz", 503, "store is read-only")
+	for i, text := range []string{"not writable", "store is read-only"} {
+		if w := ask([]http.Handler{front, admin}[i], "GET", "/readyz"); w.Code != 503 || strings.TrimSpace(w.Body.String()) != text {
+			t.Errorf("%d %q, want %q", w.Code, w.Body, text)
+		}
+	}
 	trouble = nil
 	health.Stopping()
 	want("/readyz", 503, "stopping")

@@ -23,28 +23,29 @@ func (h *Health) Stopping() { h.stopping.Store(true) }
 // Alive answers a probe that asks whether the process works.
 func (h *Health) Alive(w http.ResponseWriter, r *http.Request) { answer(w, http.StatusOK, "alive") }
 
-// ReadyNow answers a probe that asks whether requests should be sent here.
-func (h *Health) ReadyNow(w http.ResponseWriter, r *http.Request) {
-	if reason := h.reason(); reason != "" {
-		answer(w, http.StatusServiceUnavailable, reason)
-		return
-	}
-	answer(w, http.StatusOK, "ready")
+// ReadyNow answers a probe that asks whether requests should be sent here, to
+// those who operate the server: with the error of the check.
+func (h *Health) ReadyNow(w http.ResponseWriter, r *http.Request) { h.answerReady(w, error.Error) }
+
+// ReadyForAll is ReadyNow for everybody: errors may have names of files.
+func (h *Health) ReadyForAll(w http.ResponseWriter, r *http.Request) {
+	h.answerReady(w, func(error) string { return "not writable" })
 }
 
-// reason says why the server is not ready, if it is not.
-func (h *Health) reason() string {
+func (h *Health) answerReady(w http.ResponseWriter, text func(error) string) {
 	check := h.check.Load()
 	switch {
 	case h.stopping.Load():
-		return "stopping"
+		answer(w, http.StatusServiceUnavailable, "stopping")
 	case check == nil:
-		return "starting"
+		answer(w, http.StatusServiceUnavailable, "starting")
+	default:
+		if err := (*check)(); err != nil {
+			answer(w, http.StatusServiceUnavailable, text(err))
+			return
+		}
+		answer(w, http.StatusOK, "ready")
 	}
-	if err := (*check)(); err != nil {
-		return err.Error()
-	}
-	return ""
 }
 
 func answer(w http.ResponseWriter, status int, text string) {
