@@ -3,29 +3,97 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"runtime"
+	"slices"
+	"sync"
 
 	"github.com/firnkv/firn/index"
 	"github.com/firnkv/firn/segment"
 )
 
 // mergeAll builds the index without a checkpoint: from the footers, and the keys
-// of the log segments that have none.
+// of the log segments that have none. As many goroutines do so as there are
+// processors, each for a range of keys.
 func (s *Store) mergeAll() error {
-	var all []*source
-	for _, sg := range s.segs.all() {
+	all := s.segs.all()
+	for _, sg := range all {
+		s.countSuperseded(sg)
+		s.countLost(sg)
+	}
+	bounds, err := mergeBounds(all)
+	if err != nil {
+		return err
+	}
+	s.index.BeginFill()
+	defer s.index.EndFill()
+	var merging sync.WaitGroup
+	errs := make([]error, len(bounds)+1)
+	for i := range errs {
+		var from, to []byte
+		if i > 0 {
+			from = bounds[i-1]
+		}
+		if i < len(bounds) {
+			to = bounds[i]
+		}
+		merging.Go(func() { errs[i] = s.mergeRange(all, from, to) })
+	}
+	merging.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err // that of the lowest keys
+		}
+	}
+	return nil
+}
+
+// minMergeBlocks is how many blocks of keys are worth a goroutine: 128 keys each,
+// and some 50 µs.
+const minMergeBlocks = 256
+
+// mergeBounds returns keys that part all keys into ranges of about the same number
+// of entries in footers, one for each processor at most.
+func mergeBounds(all []*seg) ([][]byte, error) {
+	var firsts [][]byte
+	for _, sg := range all {
+		part := sg.sealed.Load()
+		if part == nil || sg.kind == segment.Value {
+			continue
+		}
+		blocks, err := part.index()
+		if err != nil {
+			return nil, inFile(sg.name(), err)
+		}
+		firsts = slices.AppendSeq(firsts, blocks.Firsts)
+	}
+	parts := min(runtime.GOMAXPROCS(0), len(firsts)/minMergeBlocks)
+	slices.SortFunc(firsts, bytes.Compare)
+	var bounds [][]byte
+	for i := 1; i < parts; i++ {
+		bounds = append(bounds, firsts[i*len(firsts)/parts])
+	}
+	return bounds, nil
+}
+
+// mergeRange enters the keys from from on into the index, all before to. nil is
+// before all keys, and behind them.
+func (s *Store) mergeRange(all []*seg, from, to []byte) error {
+	var entries []*source
+	for _, sg := range all {
 		sources, err := sg.sources(false)
 		if err != nil {
 			return err
 		}
-		all = append(all, sources...)
-		s.countSuperseded(sg)
-		s.countLost(sg)
+		entries = append(entries, sources...)
 	}
-	m := newMerger(all, nil)
+	m := newMerger(entries, from)
 	var key []byte   // of the version before
 	var deletes bool // it hid what came before it by a delete
 	for m.Next() {
 		e := m.Entry()
+		if to != nil && bytes.Compare(e.Key, to) >= 0 {
+			return nil
+		}
 		newest := !bytes.Equal(e.Key, key)
 		if err := s.rebuildEntry(m.seg(), e, newest, deletes); err != nil {
 			return err

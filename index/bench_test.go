@@ -117,6 +117,27 @@ func BenchmarkPut(b *testing.B) {
 }
 
 // BenchmarkDelete empties an index and fills it again: an operation is one key.
+// BenchmarkFill puts all keys of an index, as opening after a crash does.
+func BenchmarkFill(b *testing.B) {
+	const n = 1_000_000
+	for _, fill := range []bool{false, true} {
+		b.Run(fmt.Sprintf("fill=%t", fill), func(b *testing.B) {
+			for b.Loop() {
+				x := New()
+				if fill {
+					x.BeginFill()
+				}
+				for i := range n {
+					x.Put(numbered(i), benchEntry(i))
+				}
+				x.EndFill()
+				x.Close()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/key")
+		})
+	}
+}
+
 func BenchmarkDelete(b *testing.B) {
 	forSizes(b, func(b *testing.B, x *Index, n int) {
 		i := 0

@@ -29,8 +29,15 @@ func TestModel(t *testing.T) {
 			for done := 0; done < steps; {
 				// Phases of growing and of shrinking: in a mixture the number of keys would hover.
 				deletes, n := m.r.IntN(101), m.r.IntN(40_000)
+				fill := m.r.IntN(3) == 0
+				if fill {
+					m.x.BeginFill()
+				}
 				for range n {
 					m.step(deletes)
+				}
+				if fill {
+					m.x.EndFill()
 				}
 				done += n
 				m.verify()

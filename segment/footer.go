@@ -294,6 +294,16 @@ func (b *block) follows(last *block, end int64) bool {
 		b.metadata.offset+b.metadata.size <= end
 }
 
+// Firsts yields the first key of each block, in order. The caller must not change
+// them.
+func (bs *Blocks) Firsts(yield func(key []byte) bool) {
+	for i := range bs.blocks {
+		if !yield(bs.blocks[i].first) {
+			return
+		}
+	}
+}
+
 // Memory returns the bytes that the sparse index takes.
 func (bs *Blocks) Memory() int64 {
 	n := int64(cap(bs.blocks)) * 64
