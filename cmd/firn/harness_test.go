@@ -67,7 +67,7 @@ func onBoth(t *testing.T, test func(*testing.T, firn)) {
 
 // environment is that of the binary.
 func (f firn) environment() []string {
-	env := append(os.Environ(), "FIRN_TOKEN=", "FIRN_ACCOUNT=", "FIRN_URL="+f.url)
+	env := append(os.Environ(), "FIRN_TOKEN=", "FIRN_ACCOUNT=", "FIRN_CA_FILE=", "FIRN_URL="+f.url)
 	if f.url != "" {
 		return append(env, "FIRN_DIR=")
 	}

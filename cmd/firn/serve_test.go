@@ -285,12 +285,7 @@ func TestServeUnixSocket(t *testing.T) {
 		t.Skip("processes are killed there, which leaves the socket")
 	}
 	f := newFirn(t)
-	dir, err := os.MkdirTemp("", "firn") // the path of a socket has to be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "s")
+	path := socketPath(t)
 	s := f.serveWith("", "--addr", "unix:"+path)
 	if s.addr != "unix:"+path {
 		t.Errorf("address %q", s.addr)
@@ -304,6 +299,17 @@ func TestServeUnixSocket(t *testing.T) {
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("the socket is still there")
 	}
+}
+
+// socketPath returns where a Unix socket may be: its path has to be short.
+func socketPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "firn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
 }
 
 func TestServeTLS(t *testing.T) {

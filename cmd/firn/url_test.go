@@ -150,21 +150,42 @@ func TestServerTLS(t *testing.T) {
 	certify(t, cert, key, 1)
 	f.url = "https://" + f.serve("--tls-cert", cert, "--tls-key", key).addr
 	f.fails(1, []string{"no answer", "certificate"}, "kv", "key", "put", "k", "v")
-	if runtime.GOOS != "linux" {
-		return // elsewhere, the system says whom to trust
+	f.ok("kv", "key", "put", "k", "v", "--ca-file", cert)
+	ways := []string{"FIRN_CA_FILE"}
+	if runtime.GOOS == "linux" { // elsewhere, the system says whom to trust
+		ways = append(ways, "SSL_CERT_FILE")
 	}
-	trusting := func(args ...string) string {
-		cmd := f.command(nil, args...)
-		cmd.Env = append(cmd.Env, "SSL_CERT_FILE="+cert)
-		out, err := cmd.Output()
-		if err != nil {
-			t.Errorf("%q: %v", args, err)
+	for _, name := range ways {
+		cmd := f.command(nil, "kv", "key", "get", "k")
+		cmd.Env = append(cmd.Env, name+"="+cert)
+		if out, err := cmd.Output(); err != nil || string(out) != "v" {
+			t.Errorf("%s: %q, %v", name, out, err)
 		}
-		return string(out)
 	}
-	trusting("kv", "key", "put", "k", "v")
-	if got := trusting("kv", "key", "get", "k"); got != "v" {
-		t.Errorf("got %q", got)
+	f.fails(1, []string{"no certificate in it"}, "kv", "key", "get", "k", "--ca-file", key)
+	f.fails(1, []string{"no such file"}, "kv", "key", "get", "k", "--ca-file", cert+"s")
+	other := filepath.Join(t.TempDir(), "other")
+	certify(t, other, filepath.Join(t.TempDir(), "key"), 2)
+	f.fails(1, []string{"certificate"}, "kv", "key", "get", "k", "--ca-file", other)
+}
+
+func TestServerUnixSocket(t *testing.T) {
+	server := newFirn(t)
+	f := server
+	f.url = "unix:" + socketPath(t)
+	f.fails(1, []string{"no answer from " + f.url + ":"}, "kv", "key", "put", "k", "v")
+	server.serveWith("a-token-of-the-environment", "--addr", f.url)
+	f.fails(1, []string{"it wants a token"}, "kv", "key", "put", "k", "v")
+	token := write(t, "a-token-of-the-environment")
+	for _, step := range []struct{ args, out string }{
+		{"key put k v", ""},
+		{"key get k", "v"},
+		{"key list", "[\n{\"name\":\"k\"}\n]\n"},
+	} {
+		r := f.run(nil, append(strings.Fields("kv "+step.args), "--token-file", token)...)
+		if r.status != 0 || r.out != step.out || strings.Contains(r.err, "in the clear") {
+			t.Errorf("%s: %+v", step.args, r)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@
 //   - wrangler, the official command line (wrangler_test.go).
 //   - The official SDKs for TypeScript and Go (sdk_node_test.go,
 //     sdk_go_test.go).
+//   - What differs over TLS and over a Unix socket (transport_test.go).
 //   - 64 connections that write while the server is killed (kill_test.go).
 //
 // BenchmarkWorker compares Firn and the simulator under one Worker:

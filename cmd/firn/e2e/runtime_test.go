@@ -17,7 +17,7 @@ import (
 // the namespace that id names, and returns the Worker's address.
 func workerd(t testing.TB, modules, worker string, server *firn, id string) string {
 	t.Helper()
-	config := workerdConfig{Addr: server.addr, Namespace: id, Token: token}
+	config := workerdConfig{Addr: server.addr, CA: server.ca, Namespace: id, Token: token}
 	files, err := os.ReadDir(worker)
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +35,11 @@ func workerd(t testing.TB, modules, worker string, server *firn, id string) stri
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if config.CA != "" {
+		if err := os.Symlink(config.CA, filepath.Join(dir, "ca.pem")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,8 +73,8 @@ func workerd(t testing.TB, modules, worker string, server *firn, id string) stri
 }
 
 type workerdConfig struct {
-	Addr, Namespace, Token string
-	Modules                []string
+	Addr, CA, Namespace, Token string
+	Modules                    []string
 }
 
 var workerdTemplate = template.Must(template.New("config.capnp").Parse(`using Workerd = import "/workerd/workerd.capnp";
@@ -77,13 +82,20 @@ var workerdTemplate = template.Must(template.New("config.capnp").Parse(`using Wo
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
-    (name = "kv", external = (address = "{{.Addr}}", http = (injectRequestHeaders = [
-      (name = "Firn-Namespace", value = "{{.Namespace}}"),
-      (name = "Authorization", value = "Bearer {{.Token}}"),
-    ]))),
+    (name = "kv", external = (address = "{{.Addr}}",
+{{- if .CA}}
+      https = (options = .headers, tlsOptions = (trustedCertificates = [embed "ca.pem"])))),
+{{- else}}
+      http = .headers)),
+{{- end}}
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
 );
+
+const headers :Workerd.HttpOptions = (injectRequestHeaders = [
+  (name = "Firn-Namespace", value = "{{.Namespace}}"),
+  (name = "Authorization", value = "Bearer {{.Token}}"),
+]);
 
 const worker :Workerd.Worker = (
   modules = [

@@ -25,26 +25,46 @@ var token = rand.Text()
 // firn is a running `firn serve`.
 type firn struct {
 	*process
-	addr string // host:port
+	addr string       // host:port or unix:path
+	ca   string       // file of the certificate to trust; empty: without TLS
+	http *http.Client // that reaches it
 }
 
 // serve starts firn on the data directory dir, on a free port.
 func serve(t testing.TB, dir string) *firn {
 	t.Helper()
+	f := &firn{http: http.DefaultClient}
+	f.start(t, dir, "127.0.0.1:0")
+	return f
+}
+
+// start starts firn, and waits for its address.
+func (f *firn) start(t testing.TB, dir, addr string, more ...string) {
+	t.Helper()
 	addrFile := filepath.Join(t.TempDir(), "addr")
-	cmd := exec.Command(firnBinary, "serve", "--dir", dir, "--addr", "127.0.0.1:0", "--addr-file", addrFile)
+	cmd := exec.Command(firnBinary, append([]string{"serve", "--dir", dir, "--addr", addr, "--addr-file", addrFile}, more...)...)
 	cmd.Env = append(os.Environ(), "FIRN_TOKEN="+token)
-	f := &firn{process: start(t, cmd, interrupt)}
+	f.process = start(t, cmd, interrupt)
 	f.await(t, "an address", func() bool {
 		data, err := os.ReadFile(addrFile)
 		f.addr = strings.TrimSpace(string(data))
 		return err == nil && f.addr != ""
 	})
-	return f
+}
+
+// url is the root of its addresses.
+func (f *firn) url() string {
+	switch {
+	case f.ca != "":
+		return "https://" + f.addr
+	case strings.HasPrefix(f.addr, "unix:"):
+		return "http://localhost"
+	}
+	return "http://" + f.addr
 }
 
 // api is what clients of the REST API take as the base of their addresses.
-func (f *firn) api() string { return "http://" + f.addr + "/client/v4" }
+func (f *firn) api() string { return f.url() + "/client/v4" }
 
 // namespaces is the address of the account's namespaces.
 func (f *firn) namespaces() string {
@@ -64,7 +84,7 @@ func (f *firn) create(t testing.TB, title string) string {
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := f.http.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,10 @@ func TestWorker(t *testing.T) {
 func testWorker(t *testing.T, worker string) {
 	var names []string
 	ask(t, worker+"/", &names)
+	testCases(t, worker, names...)
+}
+
+func testCases(t *testing.T, worker string, names ...string) {
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			var checks []struct{ What, Got, Want string }

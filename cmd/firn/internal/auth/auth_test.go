@@ -216,6 +216,94 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+func TestDelete(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	secrets := map[string]string{}
+	for _, name := range []string{"one", "two", "three"} {
+		var err error
+		secrets[name], err = auth.Append(path, &auth.Entry{Name: name, Allow: []string{auth.Read}, Namespaces: []string{"*"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(content), "\n")
+	second := line("two", "another of that name", `"read"`, `"*"`)
+	write(t, path, "# one\n", lines[0], "\n  # two\n", lines[1], second, strings.TrimSpace(lines[2]))
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	k, err := auth.New(auth.Config{File: path, Title: titles, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	through := path
+	if os.Symlink(path, link) == nil { // not everybody may, on Windows
+		through = link
+	}
+	if err := auth.Delete(through, "two"); err != nil {
+		t.Fatal(err)
+	}
+	k.Reload()
+	for name, want := range map[string]string{"one": "rR", "two": "unknown", "three": "rR"} {
+		if got := can(k, secrets[name]); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	want := "# one\n" + lines[0] + "\n  # two\n" + strings.TrimSpace(lines[2])
+	if left, _ := os.ReadFile(path); string(left) != want {
+		t.Errorf("left is\n%s", left)
+	}
+	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 {
+		t.Errorf("got %v, %v", info, err)
+	}
+	if through == link {
+		if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+			t.Errorf("the link is now %v, %v", info, err)
+		}
+	}
+	if err := auth.Delete(path, "two"); !errors.Is(err, auth.ErrNoName) {
+		t.Errorf("got %v", err)
+	}
+	if files, _ := os.ReadDir(filepath.Dir(path)); len(files) != 1 {
+		t.Errorf("there are %v", files)
+	}
+}
+
+// TestDeleteRefused has files that a server would not take in after a change.
+func TestDeleteRefused(t *testing.T) {
+	one, two := line("one", "1", `"read"`, `"*"`), line("two", "2", `"read"`, `"*"`)
+	for content, want := range map[string]string{
+		one + two + "{": "line 3: ",
+		one + two + line("", "3", `"read"`, `"*"`): "line 3: a token needs a name",
+		two + one + two: "line 3: ",
+		two:             auth.ErrNoName.Error(),
+		"":              auth.ErrNoName.Error(),
+	} {
+		path := filepath.Join(t.TempDir(), "tokens")
+		write(t, path, content)
+		if err := auth.Delete(path, "one"); err == nil || !strings.Contains(err.Error(), path+": "+want) {
+			t.Errorf("%s: got %v, want %q", content, err, want)
+		}
+		if left, _ := os.ReadFile(path); string(left) != content {
+			t.Errorf("%s: left is %s", content, left)
+		}
+	}
+	if err := auth.Delete("/does/not/exist", "one"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	// Of two tokens with the same hash, one can be deleted.
+	path := filepath.Join(t.TempDir(), "tokens")
+	write(t, path, one, line("again", "1", `"read"`, `"*"`))
+	if err := auth.Delete(path, "again"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens")
 	secret, err := auth.Append(path, &auth.Entry{Name: "0", Allow: []string{auth.Read}, Namespaces: []string{"a"}})

@@ -20,6 +20,6 @@
 // allowed for: ids, titles, or * for all. What has the form of an id, 32
 // lower-case hexadecimal digits, is one; a title is that of whichever
 // namespace has it at the time. Who may manage can give any title to any
-// namespace, so manage is for all namespaces only. A token ends when its line
-// is removed.
+// namespace, so manage is for all namespaces only. There may also be "created",
+// the time in the form of RFC 3339. A token ends when its line is removed.
 package auth

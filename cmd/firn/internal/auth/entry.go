@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // What an entry may allow.
@@ -23,10 +24,11 @@ const AllNamespaces = "*"
 
 // Entry is a line of the file of tokens.
 type Entry struct {
-	Name       string   `json:"name"`
-	SHA256     string   `json:"sha256"` // of the token, in hexadecimal digits
-	Allow      []string `json:"allow"`
-	Namespaces []string `json:"namespaces"`
+	Name       string    `json:"name"`
+	SHA256     string    `json:"sha256"` // of the token, in hexadecimal digits
+	Allow      []string  `json:"allow"`
+	Namespaces []string  `json:"namespaces"`
+	Created    time.Time `json:"created,omitzero"` // zero: nobody knows
 }
 
 // NewSecret returns a new token: 130 random bits. The prefix lets those who

@@ -7,17 +7,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 // ErrName: there is a token of that name already.
 var ErrName = errors.New("there is a token of that name already")
 
 // Append draws a new token, appends its entry to the file at path, and returns
-// the secret. It sets SHA256 of the entry. A file that it makes is for the user
+// the secret. It sets SHA256 and Created of the entry. A file that it makes is for the user
 // alone.
 func Append(path string, e *Entry) (secret string, err error) {
 	secret = NewSecret()
 	e.SHA256 = hashOf(secret).String()
+	e.Created = time.Now().UTC().Truncate(time.Second)
 	if _, _, err := e.token(); err != nil {
 		return "", err
 	}
@@ -57,4 +59,21 @@ func checkBefore(content []byte, name string) error {
 		_, _, err := e.token()
 		return err
 	})
+}
+
+// List returns the entries of the file at path, in its order.
+func List(path string) ([]Entry, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := parse(content); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var all []Entry
+	err = eachEntry(content, func(e *Entry) error {
+		all = append(all, *e)
+		return nil
+	})
+	return all, err
 }

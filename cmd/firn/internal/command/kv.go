@@ -8,13 +8,14 @@ func newKV(a *app) *cobra.Command {
 		Short: "Read and write pairs and namespaces",
 		Long: `kv has the commands of "wrangler kv". They work on a data directory or, with --url, on
 a server: "firn serve", or any other that has the REST API of Workers KV. The path of the
-URL is /client/v4 if it has none. Both do the same, with the same output and exit status: 0
-done, 1 failed or not found, 2 wrong usage.
+URL is /client/v4 if it has none; unix:PATH is a Unix socket of "firn serve". Both do the
+same, with the same output and exit status: 0 done, 1 failed or not found, 2 wrong usage.
 
 The token of a server is in a file or in the environment, where nobody sees it in a list of
 processes. Requests that a server is too busy for are tried again.`,
 		Example: `  firn kv key put greeting "hello, world"
   firn kv key list --url http://127.0.0.1:8787
+  firn kv key list --url unix:/run/firn/socket
   FIRN_URL=https://kv.example.com firn kv key get greeting --token-file token`,
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error {
 			// Of those of its parents, cobra runs only the next one.

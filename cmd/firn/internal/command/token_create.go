@@ -7,7 +7,7 @@ import (
 
 func newTokenCreate(a *app) *cobra.Command {
 	var (
-		file                string
+		tokens              tokensFlag
 		read, write, manage bool
 		namespaces          []string
 	)
@@ -16,8 +16,7 @@ func newTokenCreate(a *app) *cobra.Command {
 		Short: "Create a token",
 		Long: `create prints a new random token, this once, and appends its hash to the file of tokens,
 which it makes if it is not there. A server that has the file knows the token within a
-second. The token ends when its line is removed from the file; to replace one, create
-the new one first.
+second. "firn token delete" ends it; to replace one, create the new one first.
 
 --read allows reads of pairs, --write writes and deletes of pairs, and --manage to list,
 create, rename and delete namespaces. Reads and writes are allowed in all namespaces, or
@@ -27,8 +26,9 @@ the time.`,
   firn token create admin --read --write --manage --tokens tokens`,
 		Args: positional([]string{"NAME"}),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if file == "" {
-				return usage(cmd, "--tokens is missing")
+			file, err := tokens.path(cmd)
+			if err != nil {
+				return err
 			}
 			e := auth.Entry{Name: args[0], Namespaces: namespaces}
 			for _, scope := range []struct {
@@ -49,7 +49,7 @@ the time.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&file, "tokens", "", "`FILE` of tokens")
+	tokens.add(flags)
 	flags.BoolVar(&read, "read", false, "allow reads")
 	flags.BoolVar(&write, "write", false, "allow writes and deletes")
 	flags.BoolVar(&manage, "manage", false, "allow to list, create, rename and delete namespaces")

@@ -1,6 +1,9 @@
 package remote
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +21,8 @@ type Config struct {
 	Account string
 	// Token is what the server lets in; empty: none is sent.
 	Token string
+	// Authorities vouch for the certificate of the server. nil: those of the system.
+	Authorities *x509.CertPool
 	// Transport sends the requests. nil: one with timeouts for connections and
 	// for the beginning of answers.
 	Transport http.RoundTripper
@@ -34,15 +39,24 @@ type Client struct {
 // defaultPath is where the API is if a URL does not say.
 const defaultPath = "/client/v4"
 
+const unixScheme = "unix"
+
 // ParseURL parses the base URL of the API. If it has no path, that is /client/v4.
+// "unix:PATH" is the server on a Unix socket, as it names its address itself.
 func ParseURL(text string) (*url.URL, error) {
+	if path, ok := strings.CutPrefix(text, unixScheme+":"); ok {
+		if path == "" {
+			return nil, errors.New("the path of the socket is missing")
+		}
+		return &url.URL{Scheme: unixScheme, Opaque: path}, nil
+	}
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, errors.New("it is not a URL")
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return nil, errors.New("it is not http://HOST:PORT or https://HOST")
+		return nil, errors.New("it is not http://HOST:PORT, https://HOST or unix:PATH")
 	case u.User != nil:
 		return nil, errors.New("it has a user name; a token says who asks")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
@@ -71,11 +85,15 @@ func New(c Config) (*Client, error) {
 		}
 	}
 	if c.Transport == nil {
-		c.Transport = newTransport()
+		c.Transport = newTransport(c.URL, c.Authorities)
+	}
+	base, name := c.URL.String(), c.URL.Scheme+"://"+c.URL.Host
+	if c.URL.Scheme == unixScheme {
+		base, name = "http://localhost"+defaultPath, c.URL.String()
 	}
 	return &Client{
-		base:  fmt.Sprintf("%s/accounts/%s/storage/kv/namespaces", c.URL, url.PathEscape(c.Account)),
-		name:  c.URL.Scheme + "://" + c.URL.Host,
+		base:  fmt.Sprintf("%s/accounts/%s/storage/kv/namespaces", base, url.PathEscape(c.Account)),
+		name:  name,
 		token: c.Token,
 		http: &http.Client{
 			Transport:     c.Transport,
@@ -91,9 +109,19 @@ const (
 	answerTimeout = 2 * time.Minute
 )
 
-func newTransport() *http.Transport {
+func newTransport(u *url.URL, authorities *x509.CertPool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	t.DialContext = dialer.DialContext
+	if u.Scheme == unixScheme {
+		t.Proxy = nil
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", u.Opaque)
+		}
+	}
+	if authorities != nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: authorities}
+	}
 	t.ResponseHeaderTimeout = answerTimeout
 	// An answer that is not compressed has a length, which tells if it breaks off.
 	t.DisableCompression = true

@@ -16,7 +16,9 @@ func TestParseURL(t *testing.T) {
 		"localhost:8787":                       "",
 		"http://":                              "",
 		"http://:80":                           "",
-		"unix:/run/firn":                       "",
+		"unix:/run/firn":                       "unix:/run/firn",
+		"unix:a socket%2F?":                    "unix:a socket%2F?",
+		"unix:":                                "",
 		"http://user@localhost":                "",
 		"http://localhost?":                    "",
 		"http://localhost#a":                   "",
@@ -36,7 +38,7 @@ func TestParseURL(t *testing.T) {
 func TestExposed(t *testing.T) {
 	for text, want := range map[string]bool{
 		"http://127.0.0.1:1": false, "http://127.1.2.3": false, "http://[::1]:1": false, "http://localhost": false,
-		"http://a.localhost.": false, "https://example.com": false,
+		"http://a.localhost.": false, "https://example.com": false, "unix:/run/firn": false,
 		"http://example.com": true, "http://10.0.0.1": true, "http://localhost.example.com": true, "http://0.0.0.0": true,
 	} {
 		u, err := ParseURL(text)

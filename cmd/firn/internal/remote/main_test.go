@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -20,10 +21,10 @@ const (
 	base   = "/client/v4/accounts/me/storage/kv/namespaces"
 )
 
-// newClient returns a client of a server at url.
-func newClient(t *testing.T, url string, transport http.RoundTripper) *Client {
+// newClient returns a client of a server at address.
+func newClient(t *testing.T, address string, transport http.RoundTripper) *Client {
 	t.Helper()
-	u, err := ParseURL(url)
+	u, err := ParseURL(address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func serve(t *testing.T, h http.HandlerFunc) *Client {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
-	transport := newTransport()
+	transport := newTransport(new(url.URL), nil)
 	t.Cleanup(transport.CloseIdleConnections)
 	return newClient(t, s.URL, transport)
 }

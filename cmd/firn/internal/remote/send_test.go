@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -237,7 +238,7 @@ func TestCertificate(t *testing.T) {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	transport := newTransport()
+	transport := newTransport(new(url.URL), nil)
 	t.Cleanup(transport.CloseIdleConnections)
 	c := newClient(t, s.URL, transport)
 	_, err := c.Create(t.Context(), "films")
