@@ -24,6 +24,7 @@ type write struct {
 	rec  segment.Record // all but the sequence number
 	hash index.Hash
 	at   index.Location // of a large value's record; it has been written there
+	ttl  int64          // seconds from the end of the value; 0: the expiration is absolute
 }
 
 // frame gathers records for a frame of the log. The committer's lock guards it

@@ -304,6 +304,7 @@ func (s *Store) streamLarge(ctx context.Context, w *write, first []byte, r io.Re
 		return nil, err
 	}
 	if err = st.copy(ctx, first, r); err == nil {
+		w.ended(s.clock.now())
 		err = s.diskError(st.finish(w))
 	}
 	if err != nil {

@@ -33,7 +33,9 @@ func (s *Store) Put(ctx context.Context, key string, value []byte, opts *PutOpti
 
 // PutReader is Put with a value of unknown length, which is read from r to its
 // end. It takes less than 1 MiB of memory, however long the value is. If reading
-// fails, or the value turns out to be too large, nothing of it becomes visible.
+// fails, or the value turns out to be too large, nothing of it becomes visible. A
+// TTL counts from the end of the value; of an absolute expiration that comes
+// earlier, nothing more is said: the pair has expired then.
 func (s *Store) PutReader(ctx context.Context, key string, r io.Reader, opts *PutOptions) error {
 	if err := s.check(ctx); err != nil {
 		return err
@@ -56,6 +58,7 @@ func (s *Store) PutReader(ctx context.Context, key string, r io.Reader, opts *Pu
 	case n == largeFrom:
 		return s.putLarge(ctx, &w[0], first, nil)
 	}
+	w[0].ended(s.clock.now())
 	w[0].rec.Value, w[0].rec.Length = first[:n], int64(n)
 	return s.commit(ctx, w[:])
 }
@@ -74,8 +77,17 @@ func (s *Store) prepare(w *write, key string, opts *PutOptions) error {
 	if w.rec.Metadata, err = s.opts.Limits.metadata(opts.Metadata); err != nil {
 		return err
 	}
-	w.rec.Expiration, err = s.opts.Limits.expiration(opts, s.clock.now())
+	if w.rec.Expiration, err = s.opts.Limits.expiration(opts, s.clock.now()); opts.TTL != 0 {
+		w.ttl = seconds(opts.TTL)
+	}
 	return err
+}
+
+// ended is called when the whole value has come.
+func (w *write) ended(now int64) {
+	if w.ttl != 0 {
+		w.rec.Expiration = now + w.ttl
+	}
 }
 
 // Delete deletes a key. It is no error if there is none.

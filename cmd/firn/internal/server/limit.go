@@ -3,9 +3,11 @@ package server
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
-// limitListener accepts only so many connections at a time. It differs from that of
+// limitListener accepts only so many connections at a time. When there are no more
+// places, it asks for one. It differs from that of
 // golang.org/x/net/netutil in that the connections keep CloseWrite: net/http closes
 // that side first when it gives up on a request whose body still comes, so that the
 // client gets the answer, and not a reset.
@@ -14,25 +16,44 @@ type limitListener struct {
 	slots  chan struct{}
 	closed chan struct{}
 	once   sync.Once
+
+	makeRoom func() bool // closes a connection that can be spared
+	wanting  atomic.Bool // a place, and there was none to be spared
 }
 
-func limitConnections(ln net.Listener, n int) net.Listener {
-	return &limitListener{Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{})}
+func limitConnections(ln net.Listener, n int, makeRoom func() bool) *limitListener {
+	return &limitListener{Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{}), makeRoom: makeRoom}
 }
 
-// Accept waits for its turn, and for a connection.
+// Accept waits for a connection, and then for its turn.
 func (l *limitListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
 	c, err := l.Listener.Accept()
 	if err != nil {
-		<-l.slots
 		return nil, err
 	}
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		if err := l.await(); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
 	return &limitedConn{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
+}
+
+// await waits for a place.
+func (l *limitListener) await() error {
+	l.wanting.Store(true)
+	if l.makeRoom() {
+		l.wanting.Store(false)
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return nil
+	case <-l.closed:
+		return net.ErrClosed
+	}
 }
 
 // Close has Accept fail, also if it waits for its turn.

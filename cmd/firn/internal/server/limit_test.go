@@ -13,7 +13,7 @@ func TestConnectionsCloseOneSide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln := limitConnections(plain, 1)
+	ln := limitConnections(plain, 1, func() bool { return false })
 	defer ln.Close()
 	client, err := net.Dial("tcp", plain.Addr().String())
 	if err != nil {

@@ -4,8 +4,9 @@ import "time"
 
 // Limits bound what clients may take. Fields that are 0 have a default.
 type Limits struct {
-	// Connections is how many there are at a time. More wait until others
-	// end. Default: 4,096.
+	// Connections is how many there are at a time. For one more, that which has
+	// waited longest for its next request is closed; if all are busy, it waits.
+	// Default: 4,096.
 	Connections int
 
 	// HeaderTimeout is how long a client may take to send the header of a

@@ -99,6 +99,12 @@ type pacedWriter struct {
 	body *pacedBody
 }
 
+// Hurry has the client take the rest of the answer faster than others have to: it
+// holds what others wait for.
+func (w *pacedWriter) Hurry(bytesPerSecond int, patience time.Duration) {
+	w.credit = newCredit(Limits{BytesPerSecond: bytesPerSecond, Patience: patience}, kernelBuffer)
+}
+
 // Unwrap serves [http.ResponseController].
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 

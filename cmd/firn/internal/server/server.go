@@ -39,6 +39,8 @@ type Server struct {
 	ln   net.Listener
 	log  *slog.Logger
 
+	limit       *limitListener
+	idle        *idleConns
 	connections atomic.Int64
 	inFlight    atomic.Int64
 }
@@ -46,7 +48,9 @@ type Server struct {
 // New returns a server for ln, which it will close.
 func New(ln net.Listener, c Config) *Server {
 	l := c.Limits.withDefaults()
-	s := &Server{log: c.Log, ln: limitConnections(ln, l.Connections)}
+	s := &Server{log: c.Log, idle: newIdleConns()}
+	s.limit = limitConnections(ln, l.Connections, s.idle.closeOldest)
+	s.ln = s.limit
 	if c.TLS != nil {
 		s.ln = tls.NewListener(s.ln, c.TLS)
 	}
@@ -99,7 +103,11 @@ func (s *Server) Connections() int64 { return s.connections.Load() }
 // InFlight returns how many requests are being answered.
 func (s *Server) InFlight() int64 { return s.inFlight.Load() }
 
-func (s *Server) count(_ net.Conn, state http.ConnState) {
+func (s *Server) count(c net.Conn, state http.ConnState) {
+	s.idle.note(c, state)
+	if state == http.StateIdle && s.limit.wanting.CompareAndSwap(true, false) {
+		s.idle.closeOldest()
+	}
 	switch state {
 	case http.StateNew:
 		s.connections.Add(1)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,31 +17,71 @@ import (
 )
 
 func TestCapOfConnections(t *testing.T) {
-	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
-	s := start(t, server.Config{Handler: ok, Limits: server.Limits{Connections: 2}})
+	entered := make(chan struct{})
+	leave := map[string]chan struct{}{"/first": make(chan struct{}), "/second": make(chan struct{})}
+	busy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wait := leave[r.URL.Path]; wait != nil {
+			entered <- struct{}{}
+			<-wait
+		}
+		io.WriteString(w, "ok")
+	})
+	s := start(t, server.Config{Handler: busy, Limits: server.Limits{Connections: 2}})
 	first, second, third := dial(t, s.addr), dial(t, s.addr), dial(t, s.addr)
-	ask := func(conn net.Conn) error {
-		send(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-		_, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	ask := func(conn net.Conn, path string) { send(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n") }
+	answered := func(conn net.Conn) error {
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err == nil {
+			_, err = io.Copy(io.Discard, response.Body)
+		}
 		return err
 	}
-	if err := errors.Join(ask(first), ask(second)); err != nil {
-		t.Fatal(err)
-	}
+	ask(first, "/first")
+	<-entered
+	ask(second, "/second")
+	<-entered
+	ask(third, "/")
 	third.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-	if err := ask(third); err == nil {
+	if err := answered(third); err == nil {
 		t.Error("a third connection was served")
 	}
 	if n := s.Connections(); n != 2 {
 		t.Errorf("%d connections", n)
 	}
-	first.Close()
+	// When one has nothing to do any more, it makes room.
 	third.SetReadDeadline(time.Now().Add(patience))
-	if _, err := http.ReadResponse(bufio.NewReader(third), nil); err != nil {
+	close(leave["/first"])
+	if err := errors.Join(answered(first), answered(third)); err != nil {
 		t.Error(err)
 	}
-	second.Close()
-	third.Close()
+	if _, err := first.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the first: %v", err)
+	}
+	close(leave["/second"])
+	if err := answered(second); err != nil {
+		t.Error(err)
+	}
+	// One of the two that wait now makes room for another.
+	fourth := dial(t, s.addr)
+	ask(fourth, "/")
+	if err := answered(fourth); err != nil {
+		t.Error(err)
+	}
+	closed := 0
+	for _, c := range []net.Conn{second, third} {
+		c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); err == io.EOF {
+			closed++
+		} else if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error(err)
+		}
+	}
+	if closed != 1 {
+		t.Errorf("%d of those that wait were closed", closed)
+	}
+	for _, c := range []net.Conn{first, second, third, fourth} {
+		c.Close()
+	}
 	eventually(t, "all connections are gone", func() bool { return s.Connections() == 0 })
 }
 
