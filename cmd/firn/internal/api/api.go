@@ -63,7 +63,8 @@ type Config struct {
 	Observe func(Event)
 
 	// MaxInFlight is how many requests may be under way at once; more are
-	// refused with 429 and Retry-After. 0: no limit.
+	// refused with 429 and Retry-After. Those that only wait for their client
+	// to take a long value do not count. 0: no limit.
 	MaxInFlight int
 
 	// TempDir is where long values wait for their metadata. Empty:
@@ -110,14 +111,19 @@ func New(c Config) http.Handler {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &handler{Config: c, bulks: make(chan struct{}, maxLargeBulks), reads: make(chan struct{}, maxLargeReads)}
+	h := &handler{Config: c}
+	h.bulks.init(maxMediumBulks, maxLargeBulks)
+	h.reads.init(maxMediumReads, maxLargeReads)
+	h.spools = make(places, maxSpools)
+	return h
 }
 
 type handler struct {
 	Config
 	inFlight atomic.Int64
-	bulks    chan struct{} // a place for each large bulk write under way
-	reads    chan struct{} // and for each large bulk read
+	bulks    sizes  // for bulk writes
+	reads    sizes  // for bulk reads
+	spools   places // for values that wait in a file for their metadata
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}

@@ -161,12 +161,9 @@ func (x *exchange) bulkValues(store *engine.Store, q *bulkQuery) ([]bulkValue, e
 			v.Close()
 			return nil, over("Total size of request exceeds the limit of 25MB")
 		}
-		if !x.reading && maxBulkBytes-left > smallBulk {
-			if err := x.await(x.h.reads); err != nil {
-				v.Close()
-				return nil, err
-			}
-			x.reading = true
+		if _, err := x.await(&x.h.reads, maxBulkBytes-left); err != nil {
+			v.Close()
+			return nil, err
 		}
 		values[i].info = v.Info()
 		values[i].value = make([]byte, v.Len())
@@ -190,6 +187,9 @@ const sendBytes = 64 << 10
 // sendValues answers a bulk read with an object of the values, between begin and end.
 func (x *exchange) sendValues(begin string, q *bulkQuery, values []bulkValue, end string) error {
 	x.w.Header()["Content-Type"] = typeJSON
+	if len(x.held) > 0 {
+		x.hurryAnswer()
+	}
 	x.head(http.StatusOK)
 	w := gather{to: x, b: append([]byte(begin), '{')}
 	for i := range values {

@@ -11,20 +11,6 @@ import (
 	"github.com/firnkv/firn/engine"
 )
 
-const (
-	// maxLargeBulks is how many bulk writes of more than smallBulk bytes are in
-	// memory at once. Others wait, but not for longer than bulkPatience.
-	maxLargeBulks = 4
-	// bulkPace is how many bytes a second a client has to send that has a place,
-	// after bulkGrace.
-	bulkPace  = 256 << 10
-	bulkGrace = 10 * time.Second
-	// maxLargeReads is the same for bulk reads, of 25 MiB at most each.
-	maxLargeReads = 16
-	smallBulk     = 1 << 20
-	bulkPatience  = 30 * time.Second
-)
-
 // bulkCall answers what is about many pairs.
 func (x *exchange) bulkCall(id string) error {
 	switch x.r.Method {
@@ -85,45 +71,19 @@ func (x *exchange) bulkWrite(id string, a access, read func(*jsonReader, *engine
 	return nil
 }
 
-// bulkBody reads a bulk write into memory. A large one takes a place when its client
-// has sent so much, and has to come fast from there on.
-type bulkBody struct {
-	x     *exchange
-	since time.Time // it has a place
-	from  int64     // and what had been read then
-}
+// bulkBody reads a bulk write into memory, for which it takes a place when so much
+// has come.
+type bulkBody struct{ x *exchange }
 
 func (b *bulkBody) Read(p []byte) (int, error) {
-	x := b.x
-	if !x.writing && x.body.n > smallBulk {
-		if err := x.await(x.h.bulks); err != nil {
-			return 0, err
-		}
-		x.writing, b.since, b.from = true, x.h.Now(), x.body.n
+	waited, err := b.x.await(&b.x.h.bulks, b.x.body.n)
+	if err != nil {
+		return 0, err
 	}
-	n, err := x.body.Read(p)
-	if x.writing && err == nil {
-		due := bulkGrace + time.Duration(x.body.n-b.from)*time.Second/bulkPace
-		if x.h.Now().Sub(b.since) > due {
-			return 0, errSlow
-		}
+	if waited {
+		b.x.body.hurry()
 	}
-	return n, err
-}
-
-// await waits for one of so many places as the channel has room for.
-func (x *exchange) await(places chan struct{}) error {
-	timer := time.NewTimer(bulkPatience)
-	defer timer.Stop()
-	select {
-	case places <- struct{}{}:
-		return nil
-	case <-timer.C:
-		x.w.Header()["Retry-After"] = retryAfter
-		return errBusy
-	case <-x.ctx.Done():
-		return x.ctx.Err()
-	}
+	return b.x.body.Read(p)
 }
 
 // limited refuses a body of most bytes or more.

@@ -31,14 +31,13 @@ type exchange struct {
 	opts      engine.PutOptions
 	status    int // 0: nothing was answered yet
 	sent      int64
-	left      bool // it does not count as under way any more, and has no place
-	reading   bool // it has a place among large bulk reads
-	writing   bool // or among large bulk writes
+	left      bool     // it does not count as under way any more, and has no place
+	held      []places // in which it has a place
 }
 
 func (x *exchange) begin(h *handler, w http.ResponseWriter, r *http.Request) {
 	*x = exchange{h: h, w: w, r: r, ctx: r.Context(), operation: "none", start: h.Now()}
-	x.body.r = r.Body
+	x.body.r, x.body.now = r.Body, h.Now
 	x.binding = r.Header[namespaceHeader] != nil
 }
 
@@ -68,12 +67,10 @@ func (x *exchange) leave() {
 	}
 	x.left = true
 	x.h.inFlight.Add(-1)
-	if x.reading {
-		<-x.h.reads
+	for _, p := range x.held {
+		<-p
 	}
-	if x.writing {
-		<-x.h.bulks
-	}
+	x.held = nil
 }
 
 const (
@@ -143,7 +140,8 @@ func (x *exchange) fail(err error) {
 		x.log(err)
 	}
 	x.leave() // a client that takes its time with what is refused keeps nobody out
-	if !x.drainRefused(f.status) {
+	if !x.drainRefused(f.status) || f.status == http.StatusUnauthorized {
+		// A stranger's connection is not kept for more of the same.
 		x.w.Header()["Connection"] = closeValue
 	}
 	if f.status == http.StatusUnauthorized {
@@ -231,9 +229,31 @@ type body struct {
 	n    int64
 	done bool  // it came to its end
 	err  error // or reading failed
+
+	now   func() time.Time
+	since time.Time // it has had to come fast; zero: it has not
+	from  int64     // what had been read then
+}
+
+// hurry has the rest come fast, as others wait for what the request holds.
+func (b *body) hurry() {
+	if b.since.IsZero() {
+		b.since, b.from = b.now(), b.n
+	}
 }
 
 func (b *body) Read(p []byte) (int, error) {
+	n, err := b.read(p)
+	if err == nil && !b.since.IsZero() {
+		due := hurryGrace + time.Duration(b.n-b.from)*time.Second/hurryPace
+		if b.now().Sub(b.since) > due {
+			return 0, errSlow
+		}
+	}
+	return n, err
+}
+
+func (b *body) read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.n += int64(n)
 	switch {

@@ -236,9 +236,18 @@ func (v *formValue) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// beginSpool waits for the place of a value that does not fit into memory.
+func (x *exchange) beginSpool() error {
+	if err := x.take(x.h.spools); err != nil {
+		return err
+	}
+	x.body.hurry()
+	return nil
+}
+
 // putLater reads the value, and then puts it with what comes behind it.
 func (f *form) putLater(store *engine.Store, part *multipart.Part) error {
-	s := spool{dir: f.x.h.TempDir}
+	s := spool{dir: f.x.h.TempDir, begin: f.x.beginSpool}
 	defer s.close()
 	err := s.fill(part)
 	if err != nil {

@@ -166,7 +166,7 @@ func TestLargeBulk(t *testing.T) {
 // Large bulk reads wait for a place, small ones do not, and places are given back.
 func TestLargeBulkReads(t *testing.T) {
 	s := start(t, nil)
-	s.binding("PUT", "/large", strings.Repeat("v", smallBulk+1))
+	s.binding("PUT", "/large", strings.Repeat("v", mediumBulk+1))
 	s.binding("PUT", "/small", "v")
 	h := New(Config{Pool: s.pool}).(*handler)
 	read := func(key string) (done chan int) {
@@ -180,8 +180,8 @@ func TestLargeBulkReads(t *testing.T) {
 		}()
 		return done
 	}
-	for range cap(h.reads) {
-		h.reads <- struct{}{}
+	for range cap(h.reads.medium) {
+		h.reads.medium <- struct{}{}
 	}
 	waiting := read("large")
 	if status := <-read("small"); status != 200 {
@@ -192,11 +192,92 @@ func TestLargeBulkReads(t *testing.T) {
 		t.Errorf("a large read without a place: %d", status)
 	case <-time.After(100 * time.Millisecond):
 	}
-	<-h.reads
+	<-h.reads.medium
 	if status := <-waiting; status != 200 {
 		t.Errorf("a large read: %d", status)
 	}
-	if n := len(h.reads); n != cap(h.reads)-1 {
+	if n := len(h.reads.medium); n != cap(h.reads.medium)-1 {
+		t.Errorf("%d places are taken", n)
+	}
+}
+
+// A client that takes the answer of a large bulk read too slowly is told to hurry,
+// others are not.
+func TestHurriedAnswers(t *testing.T) {
+	s := start(t, nil)
+	s.binding("PUT", "/large", strings.Repeat("v", mediumBulk+1))
+	s.binding("PUT", "/small", "v")
+	h := New(Config{Pool: s.pool})
+	for key, hurried := range map[string]bool{"large": true, "small": false} {
+		r := httptest.NewRequest("POST", "/bulk/get", strings.NewReader(`{"keys":["`+key+`"]}`))
+		r.Header.Set("Firn-Namespace", "test")
+		w := &hurrying{ResponseWriter: httptest.NewRecorder()}
+		h.ServeHTTP(wrapped{w}, r)
+		if (w.pace == hurryPace) != hurried {
+			t.Errorf("%s: hurried to %d bytes a second", key, w.pace)
+		}
+	}
+}
+
+type hurrying struct {
+	http.ResponseWriter
+	pace int
+}
+
+func (w *hurrying) Hurry(bytesPerSecond int, _ time.Duration) { w.pace = bytesPerSecond }
+
+type wrapped struct{ http.ResponseWriter }
+
+func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// A long value waits in a file for its metadata only while it has a place, and what
+// follows it has to come fast.
+func TestSpoolPlaces(t *testing.T) {
+	s := start(t, nil)
+	clock := time.Now()
+	h := New(Config{Pool: s.pool, TempDir: t.TempDir(), Now: func() time.Time { return clock }}).(*handler)
+	put := func(value int, rest io.Reader) *httptest.ResponseRecorder {
+		body, header := makeForm([]part{{"value", strings.Repeat("v", value)}, {"other", strings.Repeat("o", 100_000)}, {"metadata", "1"}}, false)
+		at := strings.Index(body, "ooo")
+		if rest == nil {
+			rest = strings.NewReader(body[at:])
+		} else {
+			rest = &slowly{r: strings.NewReader(body[at:]), clock: &clock, perByte: time.Millisecond}
+		}
+		r := httptest.NewRequest("PUT", account+"/"+s.id+"/values/k", io.MultiReader(strings.NewReader(body[:at]), rest))
+		r.ContentLength = int64(len(body))
+		r.Header.Set("Content-Type", strings.TrimPrefix(header, "Content-Type: "))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	for range cap(h.spools) {
+		h.spools <- struct{}{}
+	}
+	if w := put(largeBody/2, nil); w.Code != 200 {
+		t.Errorf("a value that fits into memory: %d %s", w.Code, w.Body)
+	}
+	done := make(chan int, 1)
+	go func() { done <- put(2*largeBody, nil).Code }()
+	select {
+	case status := <-done:
+		t.Errorf("a long value without a place: %d", status)
+	case <-time.After(100 * time.Millisecond):
+	}
+	<-h.spools
+	if status := <-done; status != 200 {
+		t.Errorf("a long value: %d", status)
+	}
+	for range len(h.spools) {
+		<-h.spools
+	}
+	if w := put(largeBody/2, zeros{}); w.Code != 200 {
+		t.Errorf("slow, but in memory: %d %s", w.Code, w.Body)
+	}
+	if w := put(2*largeBody, zeros{}); w.Code != 408 {
+		t.Errorf("slow, and in a file: %d %s", w.Code, w.Body)
+	}
+	if n := len(h.spools); n != 0 {
 		t.Errorf("%d places are taken", n)
 	}
 }
@@ -309,7 +390,7 @@ func TestStrangersBodies(t *testing.T) {
 			t.Errorf("%s, an endless body: %d bytes were read", test.name, fast.n)
 		}
 		fast = &counter{r: io.LimitReader(zeros{}, maxValue)}
-		if ask(fast, -1).Header().Get("Connection") != "" || fast.n != maxValue {
+		if closed := ask(fast, -1).Header().Get("Connection") == "close"; closed != (test.status == 401) || fast.n != maxValue {
 			t.Errorf("%s, the largest value: %d bytes were read", test.name, fast.n)
 		}
 	}
@@ -347,27 +428,32 @@ func TestLargeBulkPlaces(t *testing.T) {
 		return w
 	}
 	pairs := func(length int) string { return `[{"key":"k","value":"` + strings.Repeat("v", length) + `"}]` }
-	for range cap(h.bulks) {
-		h.bulks <- struct{}{}
+	for _, test := range []struct {
+		places      places
+		fits, large int
+	}{{h.bulks.medium, mediumBulk - 100, 2 * mediumBulk}, {h.bulks.large, largeBulk - 100, 2 * largeBulk}} {
+		for range cap(test.places) {
+			test.places <- struct{}{}
+		}
+		if w := write(strings.NewReader(pairs(test.fits))); w.Code != 200 {
+			t.Errorf("a write of %d bytes: %d %s", test.fits, w.Code, w.Body)
+		}
+		done := make(chan int, 1)
+		go func() { done <- write(strings.NewReader(pairs(test.large))).Code }()
+		select {
+		case status := <-done:
+			t.Errorf("a write of %d bytes without a place: %d", test.large, status)
+		case <-time.After(100 * time.Millisecond):
+		}
+		<-test.places
+		if status := <-done; status != 200 {
+			t.Errorf("a write of %d bytes: %d", test.large, status)
+		}
+		for range len(test.places) {
+			<-test.places
+		}
 	}
-	if w := write(strings.NewReader(pairs(smallBulk - 100))); w.Code != 200 {
-		t.Errorf("a small write: %d %s", w.Code, w.Body)
-	}
-	done := make(chan int, 1)
-	go func() { done <- write(strings.NewReader(pairs(2 << 20))).Code }()
-	select {
-	case status := <-done:
-		t.Errorf("a large write without a place: %d", status)
-	case <-time.After(100 * time.Millisecond):
-	}
-	<-h.bulks
-	if status := <-done; status != 200 {
-		t.Errorf("a large write: %d", status)
-	}
-	for range len(h.bulks) {
-		<-h.bulks
-	}
-	const atPace = time.Second / bulkPace
+	const atPace = time.Second / hurryPace
 	for _, test := range []struct {
 		perByte time.Duration
 		status  int
@@ -380,7 +466,7 @@ func TestLargeBulkPlaces(t *testing.T) {
 		if test.status == 408 && large.Len() < 1<<20 {
 			t.Errorf("only %d bytes of a slow body were left", large.Len())
 		}
-		if n := len(h.bulks); n != 0 {
+		if n := len(h.bulks.medium) + len(h.bulks.large); n != 0 {
 			t.Errorf("%d places are taken", n)
 		}
 	}
@@ -443,6 +529,22 @@ func TestRefusedIsNotInFlight(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	a.failed(404, "Not Found")
+}
+
+// Neither does one that takes its time with a long value.
+func TestLongAnswerIsNotInFlight(t *testing.T) {
+	s := start(t, &Config{MaxInFlight: 1})
+	s.binding("PUT", "/k", strings.Repeat("x", 20<<20)).is(200, "")
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /k HTTP/1.1\r\nHost: h\r\nFirn-Namespace: test\r\n\r\n")
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || line != "HTTP/1.1 200 OK\r\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	s.binding("GET", "/none", "").failed(404, "Not Found")
 }
 
 func TestEvents(t *testing.T) {

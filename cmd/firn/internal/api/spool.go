@@ -14,6 +14,7 @@ import (
 // large it is.
 type spool struct {
 	dir   string
+	begin func() error // is called before the file is made
 	n     int64
 	small *[smallBody]byte
 	large *[largeBody]byte
@@ -59,6 +60,9 @@ func notEOF(err error) error {
 
 func (s *spool) fillFile(r io.Reader) error {
 	var err error
+	if err := s.begin(); err != nil {
+		return err
+	}
 	if s.file, err = os.CreateTemp(s.dir, "firn-value-*"); err != nil {
 		return s.explain(err)
 	}

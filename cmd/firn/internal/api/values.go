@@ -51,6 +51,9 @@ func (x *exchange) sendValue(store *engine.Store) error {
 		return err
 	}
 	x.valueHeader(v.Info(), n)
+	if n > smallBody {
+		x.leave() // from here on it waits for the client, with little in memory
+	}
 	x.head(http.StatusOK)
 	for piece := first; ; {
 		if _, err := x.Write(piece); err != nil {
