@@ -217,6 +217,32 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
+// TestHurry has a client that is fast enough otherwise, but not for this answer.
+func TestHurry(t *testing.T) {
+	const size = 1 << 20
+	failed := make(chan error, 1)
+	hurried := func(w http.ResponseWriter, r *http.Request) {
+		w.(interface{ Hurry(int, time.Duration) }).Hurry(100_000, 5*time.Second)
+		_, err := w.Write(make([]byte, size))
+		failed <- err
+	}
+	simulated(t, hurried, func(t *testing.T, dial func() net.Conn) {
+		for interval, want := range map[time.Duration]error{40 * time.Millisecond: nil, 500 * time.Millisecond: os.ErrDeadlineExceeded} {
+			conn := dial()
+			send(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+			for buf := make([]byte, 5000); ; time.Sleep(interval) {
+				if _, err := conn.Read(buf); err != nil {
+					break
+				}
+			}
+			if err := <-failed; !errors.Is(err, want) {
+				t.Errorf("5,000 bytes each %v: %v", interval, err)
+			}
+			conn.Close()
+		}
+	})
+}
+
 // TestNextRequest sends requests on one connection, each later than the
 // deadlines of the one before.
 func TestNextRequest(t *testing.T) {
