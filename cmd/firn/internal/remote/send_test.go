@@ -57,19 +57,28 @@ func (s *script) broken(r *http.Request) (*http.Response, error) {
 
 // says answers with a status, and headers in pairs.
 func (s *script) says(status int, headers ...string) func(*http.Request) (*http.Response, error) {
+	if status == 200 {
+		return s.answersWith(200, `{"success":true,"result":{"id":"1"}}`, headers...)
+	}
+	return s.answersWith(status, unsuccessful, headers...)
+}
+
+const unsuccessful = `{"success":false,"errors":[{"code":1,"message":"not now"}]}`
+
+func (s *script) answersWith(status int, body string, headers ...string) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		s.read(r)
-		resp := &http.Response{StatusCode: status, Header: http.Header{}, Request: r}
-		for i := 0; i < len(headers); i += 2 {
-			resp.Header.Set(headers[i], headers[i+1])
-		}
-		body := `{"success":true,"result":{"id":"1"}}`
-		if status != 200 {
-			body = `{"success":false,"errors":[{"code":1,"message":"not now"}]}`
-		}
-		resp.Body = io.NopCloser(strings.NewReader(body))
-		return resp, nil
+		return response(r, status, body, headers...), nil
 	}
+}
+
+func response(r *http.Request, status int, body string, headers ...string) *http.Response {
+	resp := &http.Response{StatusCode: status, Header: http.Header{}, Request: r}
+	for i := 0; i < len(headers); i += 2 {
+		resp.Header.Set(headers[i], headers[i+1])
+	}
+	resp.Body = io.NopCloser(strings.NewReader(body))
+	return resp
 }
 
 func TestRetries(t *testing.T) {
@@ -89,7 +98,9 @@ func TestRetries(t *testing.T) {
 		"a date":                {answers{s.says(503, "Retry-After", "Sat, 01 Jan 2000 00:00:09 GMT"), s.says(200)}, put, "", true, 10 * time.Second, 9 * time.Second},
 		"always busy":           {answers{busy, busy, busy, busy, busy}, put, "not now (429, code 1)", true, 4 * time.Second, 0},
 		"much later":            {answers{s.says(503, "Retry-After", "3600")}, put, "not now", true, 0, 0},
-		"not said when":         {answers{s.says(503)}, put, "not now", true, 0, 0},
+		"not said when":         {answers{s.says(503)}, put, "not now", false, 0, 0},
+		"no space":              {answers{s.says(507)}, put, "not now", true, 0, 0},
+		"a proxy's failure":     {answers{s.says(502)}, put, "not now", false, 0, 0},
 		"a failure":             {answers{s.says(500)}, put, "not now", false, 0, 0},
 		"refused":               {answers{s.says(400, "Retry-After", "1")}, put, "not now", true, 0, 0},
 		"no connection":         {answers{noConnection, noConnection, s.says(200)}, put, "", true, 2 * time.Second, 0},
@@ -97,6 +108,8 @@ func TestRetries(t *testing.T) {
 		"broken":                {answers{s.broken, s.says(200)}, put, "", true, time.Second, 0},
 		"always broken":         {answers{s.broken, s.broken, s.broken, s.broken, s.broken}, put, "no answer", false, 4 * time.Second, 0},
 		"broken, refused":       {answers{s.broken, s.says(400)}, put, "not now", false, time.Second, 0},
+		"unsuccessful":          {answers{s.answersWith(200, unsuccessful)}, put, "not now", true, 0, 0},
+		"broken, unsuccessful":  {answers{s.broken, s.answersWith(200, unsuccessful)}, put, "not now", false, time.Second, 0},
 		"broken read":           {answers{s.broken, s.broken, s.broken, s.broken, s.broken}, get, "no answer", true, 4 * time.Second, 0},
 		"stream":                {answers{s.says(200)}, stream, "", true, 0, 0},
 		"stream, no connection": {answers{noConnection, s.says(200)}, stream, "", true, time.Second, 0},
