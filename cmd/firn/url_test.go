@@ -98,6 +98,42 @@ func TestServerTokens(t *testing.T) {
 	}
 }
 
+// TestServerDefaultOfOthers has tokens that may not see the default namespace, and one
+// that may do no more than write there. None is told that there is nothing.
+func TestServerDefaultOfOthers(t *testing.T) {
+	f := newFirn(t)
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	create := func(name string, args ...string) (file string) {
+		return write(t, f.ok(append([]string{"token", "create", name, "--tokens", tokens}, args...)...))
+	}
+	admin := create("admin", "--read", "--write", "--manage")
+	other := create("other", "--read", "--write", "--namespace", "films")
+	writer := create("writer", "--write")
+	f.url = "http://" + f.serve("--tokens", tokens).addr
+	forbidden := []string{"the token does not allow this", "403"}
+	keys := write(t, `["k"]`)
+	commands := [][]string{
+		{"kv", "key", "get", "k"}, {"kv", "key", "list"}, {"kv", "bulk", "get", keys},
+		{"kv", "key", "delete", "k"}, {"kv", "bulk", "delete", keys}, {"kv", "key", "put", "k", "v"},
+	}
+	for _, command := range commands {
+		f.fails(1, forbidden, append(command, "--token-file", other)...)
+	}
+	f.ok("kv", "key", "delete", "k", "--token-file", writer) // nobody has written there yet
+	f.ok("kv", "key", "put", "k", "v", "--token-file", admin)
+	for i, command := range commands {
+		f.fails(1, forbidden, append(command, "--token-file", other)...)
+		if i < 3 {
+			f.fails(1, forbidden, append(command, "--token-file", writer)...)
+		}
+	}
+	for _, command := range commands[3:5] {
+		f.ok("kv", "key", "put", "k", "v", "--token-file", writer)
+		f.ok(append(command, "--token-file", writer)...)
+		f.fails(1, []string{`key "k" is not in namespace "default"`}, "kv", "key", "get", "k", "--token-file", admin)
+	}
+}
+
 // TestServerOrDirectory says which of the two a command works on.
 func TestServerOrDirectory(t *testing.T) {
 	f := newFirn(t)
@@ -216,27 +252,51 @@ func TestServerFailing(t *testing.T) {
 	}
 }
 
-// TestServerInTheClear warns of tokens that others may read.
+// TestServerInTheClear warns of tokens that others may read, and gives no proxy any.
 func TestServerInTheClear(t *testing.T) {
 	f := newFirn(t)
-	proxy := &http.Server{Handler: http.NotFoundHandler()}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	proxied := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.IsAbs() {
+			proxied <- r.URL.String()
+		}
+		http.NotFound(w, r)
+	}))
+	defer server.Close()
+	local := server.Listener.Addr().String()
+	_, port, err := net.SplitHostPort(local)
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error)
-	go func() { served <- proxy.Serve(ln) }()
-	defer func() { proxy.Close(); <-served }()
 	token := write(t, "secret")
-	for url, warned := range map[string]bool{"http://kv.invalid": true, "http://" + ln.Addr().String(): false} {
+	// A connection to 0.0.0.0 is one to this host, but that does not make it a local name.
+	for url, warned := range map[string]bool{"http://0.0.0.0:" + port: true, "http://" + local: false} {
 		cmd := f.command(nil, "kv", "key", "list", "--url", url, "--token-file", token)
 		for _, name := range []string{"HTTP_PROXY", "http_proxy"} {
-			cmd.Env = append(cmd.Env, name+"=http://"+ln.Addr().String())
+			cmd.Env = append(cmd.Env, name+"=http://"+local)
 		}
 		cmd.Env = append(cmd.Env, "NO_PROXY=", "no_proxy=")
 		out, _ := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != 1 || strings.Contains(string(out), "in the clear") != warned || strings.Contains(string(out), "secret") {
+		if cmd.ProcessState.ExitCode() != 1 || strings.Contains(string(out), "in the clear") != warned ||
+			strings.Contains(string(out), "secret") || !strings.Contains(string(out), "404") {
 			t.Errorf("%s: %s", url, out)
 		}
+	}
+	close(proxied)
+	for url := range proxied {
+		t.Errorf("a proxy was asked for %s", url)
+	}
+}
+
+// TestServerFarLifetimes has the server take what a store takes, or refuse it.
+func TestServerFarLifetimes(t *testing.T) {
+	f := newFirn(t)
+	f.url = "http://" + f.serve().addr
+	f.ok("kv", "key", "put", "k", "v", "--ttl", "9223372036")
+	f.ok("kv", "key", "put", "k", "v", "--expiration", "9007199254740992")
+	f.fails(1, []string{"9007199254740993 is out of range"}, "kv", "key", "put", "k", "v", "--expiration", "9007199254740993")
+	list := decode[[]struct{ Expiration int64 }](t, f.ok("kv", "key", "list"))
+	if len(list) != 1 || list[0].Expiration != 1<<53 {
+		t.Errorf("got %v", list)
 	}
 }

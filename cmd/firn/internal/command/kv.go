@@ -12,7 +12,11 @@ URL is /client/v4 if it has none; unix:PATH is a Unix socket of "firn serve". Bo
 same, with the same output and exit status: 0 done, 1 failed or not found, 2 wrong usage.
 
 The token of a server is in a file or in the environment, where nobody sees it in a list of
-processes. Requests that a server is too busy for are tried again.`,
+processes. Of the proxies in the environment, only that for https is used.
+
+Requests that a server is too busy for are tried again. So are puts and deletes whose
+connection breaks: they may be done twice then, and the second time undo what somebody else
+has written in between.`,
 		Example: `  firn kv key put greeting "hello, world"
   firn kv key list --url http://127.0.0.1:8787
   firn kv key list --url unix:/run/firn/socket

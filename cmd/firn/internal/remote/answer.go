@@ -62,9 +62,16 @@ func (e *Error) Unwrap() error {
 	return nil
 }
 
-// refused reports whether a server that failed has nothing done for certain.
+// refused reports whether the server has done nothing for certain. A store that takes no
+// writes any more since one has failed answers that one, too, with 503.
 func (e *Error) refused() bool {
-	return e.Status == http.StatusServiceUnavailable || e.Status == http.StatusInsufficientStorage
+	switch e.Status {
+	case http.StatusServiceUnavailable:
+		return e.later
+	case http.StatusInsufficientStorage:
+		return true
+	}
+	return e.Status < 500
 }
 
 // envelope is what answers come in.
@@ -107,7 +114,7 @@ func result[T any](ctx context.Context, c *Client, r *request) (*envelope[T], er
 	case err != nil:
 		return nil, r.judged(c.unanswered(brokenOff(err)))
 	case !e.Success:
-		return nil, c.newError(resp, e.Errors)
+		return nil, r.judged(c.newError(resp, e.Errors))
 	}
 	return &e, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -123,17 +124,32 @@ func (b *Batch) Write(ctx context.Context) error {
 	}
 	r.payload = payload{contentType: "application/json", bytes: append(b.body.Bytes(), ']')}
 	type report struct {
+		Successful   *int     `json:"successful_key_count"` // nil: it does not say
 		Unsuccessful []string `json:"unsuccessful_keys"`
 	}
 	e, err := result[report](ctx, b.n.c, r)
 	if err != nil {
 		return named(b.n.name, b.located(err))
 	}
-	if bad := e.Result.Unsuccessful; len(bad) > 0 {
-		return fmt.Errorf("%s: %d of %d keys of a request are not done, among them %q; %w",
-			b.n.c.name, len(bad), len(b.keys), bad[0], ErrUncertain)
+	bad, among := e.Result.Unsuccessful, ""
+	undone := len(bad)
+	if undone > 0 {
+		among = fmt.Sprintf(", among them %q", bad[0])
 	}
-	return nil
+	if done := e.Result.Successful; done != nil && *done < len(b.keys) {
+		undone = max(undone, b.distinct()-*done)
+	}
+	if undone == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %d of %d keys of a request are not done%s; %w", b.n.c.name, undone, len(b.keys), among, ErrUncertain)
+}
+
+// distinct returns the number of keys, of which a server may count each only once.
+func (b *Batch) distinct() int {
+	keys := slices.Clone(b.keys)
+	slices.Sort(keys)
+	return len(slices.Compact(keys))
 }
 
 // refusedPair is how Firn begins the message about one pair of a bulk write.

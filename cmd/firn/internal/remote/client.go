@@ -24,7 +24,7 @@ type Config struct {
 	// Authorities vouch for the certificate of the server. nil: those of the system.
 	Authorities *x509.CertPool
 	// Transport sends the requests. nil: one with timeouts for connections and
-	// for the beginning of answers.
+	// for the beginning of answers, and with the proxy of the environment for https.
 	Transport http.RoundTripper
 }
 
@@ -113,8 +113,10 @@ func newTransport(u *url.URL, authorities *x509.CertPool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	t.DialContext = dialer.DialContext
+	if u.Scheme != "https" {
+		t.Proxy = nil // it could read the token
+	}
 	if u.Scheme == unixScheme {
-		t.Proxy = nil
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "unix", u.Opaque)
 		}

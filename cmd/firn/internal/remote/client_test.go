@@ -75,3 +75,16 @@ func TestRedirect(t *testing.T) {
 		}
 	}
 }
+
+// TestProxies lets a proxy have only what it cannot read.
+func TestProxies(t *testing.T) {
+	for text, want := range map[string]bool{"http://example.com": false, "unix:/run/firn": false, "https://example.com": true} {
+		u, err := ParseURL(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newTransport(u, nil).Proxy != nil; got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

@@ -79,6 +79,9 @@ func (c *Client) Delete(ctx context.Context, name string) (namespaces.Namespace,
 		return ns, err
 	}
 	_, err = result[any](ctx, c, &request{method: "DELETE", path: namespacePath(ns.ID), changes: true})
+	if errors.Is(err, namespaces.ErrNotExist) && errors.Is(err, ErrUncertain) {
+		err = nil // an earlier try has done it
+	}
 	return ns, named(name, err)
 }
 
@@ -119,8 +122,11 @@ func (e notExistError) Is(target error) bool { return target == namespaces.ErrNo
 
 // named says in an error about a namespace that is not there which one that is.
 func named(name string, err error) error {
-	if errors.Is(err, namespaces.ErrNotExist) {
-		return notExistError(name)
+	switch {
+	case !errors.Is(err, namespaces.ErrNotExist):
+		return err
+	case errors.Is(err, ErrUncertain):
+		return fmt.Errorf("%w; %w", notExistError(name), ErrUncertain)
 	}
-	return err
+	return notExistError(name)
 }

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/firnkv/firn/engine"
 	"github.com/firnkv/firn/engine/namespaces"
@@ -46,6 +48,10 @@ func TestNamespacesWithoutEnd(t *testing.T) {
 func TestOpenByName(t *testing.T) {
 	const other = "fedcba9876543210fedcba9876543210"
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == base+"/default" {
+			refuse(w, 404, 10013, "namespace not found")
+			return
+		}
 		listed(w, someID, "films", other, someID)
 	})
 	for name, want := range map[string]string{
@@ -73,6 +79,8 @@ func TestDefaultMadeTwice(t *testing.T) {
 	made := false
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case r.RequestURI == base+"/default":
+			refuse(w, 404, 10013, "namespace not found")
 		case r.Method == "POST":
 			made = true
 			refuse(w, 400, 10014, "a namespace with this account ID and title already exists")
@@ -92,5 +100,64 @@ func TestDefaultMadeTwice(t *testing.T) {
 		if err := n.Put(t.Context(), "k", nil, &engine.PutOptions{}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestDefaultNotShown has servers list no namespace "default", for one reason or
+// another.
+func TestDefaultNotShown(t *testing.T) {
+	for status, absent := range map[int]bool{400: true, 404: true, 401: false, 403: false, 500: false} {
+		c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			switch r.RequestURI {
+			case base + "/default":
+				refuse(w, status, 1, "the reason")
+			default:
+				listed(w, someID, "films")
+			}
+		})
+		_, err := c.Open(t.Context(), "default")
+		if absent != (err == nil) || err != nil && !strings.Contains(err.Error(), "the reason") {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+// TestGoneWhenRetried has a connection break, and the namespace be gone at the next try.
+func TestGoneWhenRetried(t *testing.T) {
+	remove := func(ctx context.Context, c *Client) error {
+		_, err := c.Delete(ctx, "films")
+		return err
+	}
+	rename := func(ctx context.Context, c *Client) error {
+		_, err := c.Rename(ctx, "films", "movies")
+		return err
+	}
+	list := func(s *script) func(*http.Request) (*http.Response, error) {
+		return s.answersWith(200, `{"success":true,"result":[{"id":"`+someID+`","title":"films"}],"result_info":{"total_count":1}}`)
+	}
+	for name, test := range map[string]struct {
+		do              func(context.Context, *Client) error
+		broken          bool
+		done, uncertain bool
+	}{
+		"delete":         {remove, false, false, false},
+		"delete, broken": {remove, true, true, false},
+		"rename":         {rename, false, false, false},
+		"rename, broken": {rename, true, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{t: t}
+				s.answers = append(s.answers, list(s))
+				if test.broken {
+					s.answers = append(s.answers, s.broken)
+				}
+				s.answers = append(s.answers, s.answersWith(404, `{"success":false,"errors":[{"code":10013,"message":"namespace not found"}]}`))
+				err := test.do(t.Context(), newClient(t, "http://kv", s))
+				if test.done != (err == nil) || test.uncertain != errors.Is(err, ErrUncertain) || err != nil && !errors.Is(err, namespaces.ErrNotExist) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
 	}
 }

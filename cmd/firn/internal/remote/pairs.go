@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -23,16 +24,31 @@ type Namespace struct {
 }
 
 // Open returns the namespace of an id or a title. The default namespace reads as empty
-// until it is written to, which creates it.
+// until it is written to, which creates it; but not to a token that may not know of it.
 func (c *Client) Open(ctx context.Context, name string) (*Namespace, error) {
 	ns, err := c.find(ctx, name)
 	if errors.Is(err, namespaces.ErrNotExist) && name == namespaces.DefaultTitle {
-		err = nil
+		err = c.unlisted(ctx, name)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &Namespace{c: c, name: name, id: ns.ID}, nil
+}
+
+// unlisted returns nil if a namespace with that title is not listed because it is not
+// there, and why it is not shown otherwise. Asked for it in the place of an id, Firn
+// says first whether the token may know. Other servers list all, and refuse the id.
+func (c *Client) unlisted(ctx context.Context, title string) error {
+	_, err := result[json.RawMessage](ctx, c, &request{method: "GET", path: namespacePath(title)})
+	var answered *Error
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s: %q is the id of a namespace, not a title", c.name, title)
+	case errors.As(err, &answered) && (answered.Status == http.StatusNotFound || answered.Status == http.StatusBadRequest):
+		return nil
+	}
+	return err
 }
 
 // Close does nothing.

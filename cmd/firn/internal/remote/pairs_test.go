@@ -91,6 +91,34 @@ func TestPut(t *testing.T) {
 	}
 }
 
+// TestFarLifetimes has pairs live as long as a store lets them, and longer than the API
+// can say.
+func TestFarLifetimes(t *testing.T) {
+	var query string
+	n := serveNamespace(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+		query = r.URL.RawQuery
+		answer(w, 200, "{}")
+	})
+	for _, test := range []struct {
+		opts engine.PutOptions
+		want string // empty: it is refused
+	}{
+		{engine.PutOptions{TTL: 9223372036 * time.Second}, "expiration_ttl=9223372036"},
+		{engine.PutOptions{TTL: 61*time.Second - 1}, "expiration_ttl=61"},
+		{engine.PutOptions{Expiration: 1 << 53}, "expiration=9007199254740992"},
+		{engine.PutOptions{Expiration: 1<<53 + 1}, ""},
+		{engine.PutOptions{TTL: time.Hour, Expiration: 1<<53 + 1}, "expiration_ttl=3600"},
+	} {
+		query = ""
+		err := n.Put(t.Context(), "k", nil, &test.opts)
+		b := n.NewBatch()
+		b.Put("k", nil, &test.opts)
+		if query != test.want || (err == nil) != (test.want != "") || (b.Write(t.Context()) == nil) != (test.want != "") {
+			t.Errorf("%+v: %q, %v", test.opts, query, err)
+		}
+	}
+}
+
 // TestCutAnswers has every answer break off.
 func TestCutAnswers(t *testing.T) {
 	n := serveNamespace(t, func(w http.ResponseWriter, r *http.Request, below string) {

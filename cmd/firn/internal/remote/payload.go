@@ -3,12 +3,13 @@ package remote
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
 	"slices"
-	"sync/atomic"
+	"sync"
 )
 
 // payload is the body of a request: bytes, or a stream between a head and a tail.
@@ -20,46 +21,99 @@ type payload struct {
 	size        int64 // of the stream; -1: not known
 }
 
-// tap is a stream that notes what became of it. The transport reads it in a goroutine
-// of its own.
+// tap is a stream that one try of a request after the other may read from, until one has
+// begun to. The transport reads in a goroutine of its own, perhaps when the try is over.
 type tap struct {
-	r       io.Reader
-	started atomic.Bool
-	failed  atomic.Pointer[error]
+	r io.Reader
+
+	mu     sync.Mutex
+	turn   int  // who may read
+	begun  bool // somebody has
+	failed error
 }
 
-func (t *tap) Read(p []byte) (int, error) {
-	t.started.Store(true)
-	n, err := t.r.Read(p)
+var errTryOver = errors.New("the try is over")
+
+// turn is the body of one try.
+type turn struct {
+	tap *tap
+	n   int
+}
+
+func (t *turn) Read(p []byte) (int, error) {
+	if !t.tap.enter(t.n) {
+		return 0, errTryOver
+	}
+	n, err := t.tap.r.Read(p)
 	if err != nil && err != io.EOF {
-		t.failed.Store(&err)
+		t.tap.fail(err)
 	}
 	return n, err
 }
 
-// err returns why the stream could not be read, if that was so.
-func (p *payload) err() error {
-	if p.stream != nil {
-		if err := p.stream.failed.Load(); err != nil {
-			return *err
-		}
-	}
-	return nil
+// next ends the turn of who may read, and returns the next one.
+func (t *tap) next() *turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turn++
+	return &turn{t, t.turn}
 }
 
-// spent reports whether the body cannot be sent again.
-func (p *payload) spent() bool { return p.stream != nil && p.stream.started.Load() }
+func (t *tap) enter(turn int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if turn != t.turn {
+		return false
+	}
+	t.begun = true
+	return true
+}
+
+func (t *tap) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed = err
+}
+
+// release ends a try: what the transport has not begun to read, it does not get any
+// more.
+func (p *payload) release() {
+	if p.stream != nil {
+		p.stream.next()
+	}
+}
+
+// err returns why the stream could not be read, if that was so.
+func (p *payload) err() error {
+	if p.stream == nil {
+		return nil
+	}
+	p.stream.mu.Lock()
+	defer p.stream.mu.Unlock()
+	return p.stream.failed
+}
+
+// spent reports whether the body cannot be sent again. It is for after release.
+func (p *payload) spent() bool {
+	if p.stream == nil {
+		return false
+	}
+	p.stream.mu.Lock()
+	defer p.stream.mu.Unlock()
+	return p.stream.begun
+}
 
 // attach makes the payload the body of r.
-func (p *payload) attach(r *http.Request) {
+func (p *payload) attach(r *http.Request, sending *watch) {
 	if p.contentType != "" {
 		r.Header.Set("Content-Type", p.contentType)
 	}
 	if p.stream == nil {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(p.bytes)), int64(len(p.bytes))
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.bytes)), nil }
+		r.GetBody = func() (io.ReadCloser, error) { return &requestBody{bytes.NewReader(p.bytes), sending}, nil }
+		r.Body, r.ContentLength = &requestBody{bytes.NewReader(p.bytes), sending}, int64(len(p.bytes))
 	} else {
-		r.Body, r.ContentLength = io.NopCloser(io.MultiReader(bytes.NewReader(p.head), p.stream, bytes.NewReader(p.tail))), -1
+		whole := io.MultiReader(bytes.NewReader(p.head), p.stream.next(), bytes.NewReader(p.tail))
+		r.Body, r.ContentLength = &requestBody{whole, sending}, -1
 	}
 	if p.stream != nil && p.size >= 0 {
 		r.ContentLength = int64(len(p.head)) + p.size + int64(len(p.tail))

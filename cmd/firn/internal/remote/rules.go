@@ -19,6 +19,8 @@ const (
 	maxValue    = 25 << 20
 	maxMetadata = 1024
 	minTTL      = 60 * time.Second
+	// maxExpiration is the largest number of those that JSON has each exactly.
+	maxExpiration = 1 << 53
 )
 
 func checkKey(key string) error {
@@ -53,6 +55,8 @@ func checkPut(key string, size int64, opts *engine.PutOptions) error {
 		return engine.ErrMetadataNotJSON
 	case opts.TTL != 0 && opts.TTL < minTTL:
 		return fmt.Errorf("%w: %v, the least is %v", engine.ErrTTLTooShort, opts.TTL, minTTL)
+	case opts.TTL == 0 && opts.Expiration > maxExpiration:
+		return fmt.Errorf("the expiration %d is out of range: the API takes %d at most", opts.Expiration, int64(maxExpiration))
 	}
 	return nil
 }
@@ -73,7 +77,11 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // ttl returns the TTL in seconds, rounded up.
 func ttl(opts *engine.PutOptions) int64 {
-	return int64((opts.TTL + time.Second - 1) / time.Second)
+	seconds := int64(opts.TTL / time.Second)
+	if opts.TTL%time.Second > 0 {
+		seconds++
+	}
+	return seconds
 }
 
 // lifetime returns the parameters that say when a pair expires.

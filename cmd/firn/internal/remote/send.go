@@ -44,6 +44,7 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 		if err == nil {
 			return resp, nil
 		}
+		r.payload.release() // before it is judged whether it can be sent again
 		pause := firstPause << (try - 1)
 		pause += rand.N(pause)
 		var answered *Error
@@ -74,27 +75,42 @@ func (c *Client) try(ctx context.Context, r *request) (*http.Response, error) {
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, address, nil)
+	within, callOff := context.WithCancelCause(ctx)
+	req, err := http.NewRequestWithContext(within, r.method, address, nil)
 	if err != nil {
+		callOff(nil)
 		return nil, err
 	}
 	req.Header.Set("User-Agent", "firn")
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	r.payload.attach(req)
+	sending := newWatch(callOff)
+	r.payload.attach(req, sending)
 	resp, err := c.http.Do(req)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, ctx.Err()
-	case err != nil && r.payload.err() != nil:
-		return nil, r.payload.err()
-	case err != nil:
-		return nil, c.unanswered(err)
-	case resp.StatusCode/100 != 2:
+	sending.end()
+	if err != nil {
+		defer callOff(nil)
+		return nil, c.noAnswer(ctx, within, r, err)
+	}
+	resp.Body = newAnswerBody(within, callOff, resp.Body)
+	if resp.StatusCode/100 != 2 {
 		return nil, c.failure(resp)
 	}
 	return resp, nil
+}
+
+// noAnswer says why a try got no answer that ran in the context within, inside of ctx.
+func (c *Client) noAnswer(ctx, within context.Context, r *request, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case r.payload.err() != nil:
+		return r.payload.err()
+	case context.Cause(within) == errStalled:
+		return c.unanswered(errStalled)
+	}
+	return c.unanswered(err)
 }
 
 // unansweredError is a request without an answer.
@@ -154,7 +170,7 @@ func (r *request) note(err error) {
 	switch {
 	case !r.changes:
 	case errors.As(err, &answered):
-		r.doubt = r.doubt || answered.Status >= 500 && !answered.refused()
+		r.doubt = r.doubt || !answered.refused()
 	case errors.As(err, &silent):
 		r.doubt = r.doubt || !unsent(err) && !untrusted(err)
 	}

@@ -57,19 +57,28 @@ func (s *script) broken(r *http.Request) (*http.Response, error) {
 
 // says answers with a status, and headers in pairs.
 func (s *script) says(status int, headers ...string) func(*http.Request) (*http.Response, error) {
+	if status == 200 {
+		return s.answersWith(200, `{"success":true,"result":{"id":"1"}}`, headers...)
+	}
+	return s.answersWith(status, unsuccessful, headers...)
+}
+
+const unsuccessful = `{"success":false,"errors":[{"code":1,"message":"not now"}]}`
+
+func (s *script) answersWith(status int, body string, headers ...string) func(*http.Request) (*http.Response, error) {
 	return func(r *http.Request) (*http.Response, error) {
 		s.read(r)
-		resp := &http.Response{StatusCode: status, Header: http.Header{}, Request: r}
-		for i := 0; i < len(headers); i += 2 {
-			resp.Header.Set(headers[i], headers[i+1])
-		}
-		body := `{"success":true,"result":{"id":"1"}}`
-		if status != 200 {
-			body = `{"success":false,"errors":[{"code":1,"message":"not now"}]}`
-		}
-		resp.Body = io.NopCloser(strings.NewReader(body))
-		return resp, nil
+		return response(r, status, body, headers...), nil
 	}
+}
+
+func response(r *http.Request, status int, body string, headers ...string) *http.Response {
+	resp := &http.Response{StatusCode: status, Header: http.Header{}, Request: r}
+	for i := 0; i < len(headers); i += 2 {
+		resp.Header.Set(headers[i], headers[i+1])
+	}
+	resp.Body = io.NopCloser(strings.NewReader(body))
+	return resp
 }
 
 func TestRetries(t *testing.T) {
@@ -89,7 +98,9 @@ func TestRetries(t *testing.T) {
 		"a date":                {answers{s.says(503, "Retry-After", "Sat, 01 Jan 2000 00:00:09 GMT"), s.says(200)}, put, "", true, 10 * time.Second, 9 * time.Second},
 		"always busy":           {answers{busy, busy, busy, busy, busy}, put, "not now (429, code 1)", true, 4 * time.Second, 0},
 		"much later":            {answers{s.says(503, "Retry-After", "3600")}, put, "not now", true, 0, 0},
-		"not said when":         {answers{s.says(503)}, put, "not now", true, 0, 0},
+		"not said when":         {answers{s.says(503)}, put, "not now", false, 0, 0},
+		"no space":              {answers{s.says(507)}, put, "not now", true, 0, 0},
+		"a proxy's failure":     {answers{s.says(502)}, put, "not now", false, 0, 0},
 		"a failure":             {answers{s.says(500)}, put, "not now", false, 0, 0},
 		"refused":               {answers{s.says(400, "Retry-After", "1")}, put, "not now", true, 0, 0},
 		"no connection":         {answers{noConnection, noConnection, s.says(200)}, put, "", true, 2 * time.Second, 0},
@@ -97,6 +108,8 @@ func TestRetries(t *testing.T) {
 		"broken":                {answers{s.broken, s.says(200)}, put, "", true, time.Second, 0},
 		"always broken":         {answers{s.broken, s.broken, s.broken, s.broken, s.broken}, put, "no answer", false, 4 * time.Second, 0},
 		"broken, refused":       {answers{s.broken, s.says(400)}, put, "not now", false, time.Second, 0},
+		"unsuccessful":          {answers{s.answersWith(200, unsuccessful)}, put, "not now", true, 0, 0},
+		"broken, unsuccessful":  {answers{s.broken, s.answersWith(200, unsuccessful)}, put, "not now", false, time.Second, 0},
 		"broken read":           {answers{s.broken, s.broken, s.broken, s.broken, s.broken}, get, "no answer", true, 4 * time.Second, 0},
 		"stream":                {answers{s.says(200)}, stream, "", true, 0, 0},
 		"stream, no connection": {answers{noConnection, s.says(200)}, stream, "", true, time.Second, 0},
@@ -231,6 +244,135 @@ func TestBodyThatFails(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestStreamOfEarlierTry has a transport come to read a stream only when the try is over
+// that it was for.
+func TestStreamOfEarlierTry(t *testing.T) {
+	for _, metadata := range []string{"", "1"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{t: t}
+			var late io.Reader
+			s.answers = append(s.answers, func(r *http.Request) (*http.Response, error) {
+				late = r.Body
+				return response(r, 503, unsuccessful, "Retry-After", "1"), nil
+			}, func(r *http.Request) (*http.Response, error) {
+				if b, err := io.ReadAll(late); err == nil || strings.Contains(string(b), "value\n") {
+					t.Errorf("the earlier try has read %q, %v", b, err)
+				}
+				return s.says(200)(r)
+			})
+			n := &Namespace{c: newClient(t, "http://kv", s), id: someID}
+			opts := &engine.PutOptions{}
+			if metadata != "" {
+				opts.Metadata = []byte(metadata)
+			}
+			if err := n.PutFrom(t.Context(), "k", strings.NewReader("value\n"), -1, opts); err != nil {
+				t.Error(err)
+			}
+			if len(s.bodies) != 1 || !strings.Contains(s.bodies[0], "value\n") {
+				t.Errorf("sent %q", s.bodies)
+			}
+		})
+	}
+}
+
+// TestStalled has the other side stop in the middle of a request, and of an answer.
+func TestStalled(t *testing.T) {
+	half := make([]byte, 2)
+	for name, test := range map[string]struct {
+		do     func(context.Context, *Namespace) error
+		answer func(*http.Request) (*http.Response, error)
+	}{
+		"request": {put, func(r *http.Request) (*http.Response, error) {
+			io.ReadFull(r.Body, half)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}},
+		"stream": {stream, func(r *http.Request) (*http.Response, error) {
+			io.ReadFull(r.Body, half)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}},
+		"bulk": {bulk, func(r *http.Request) (*http.Response, error) {
+			io.ReadFull(r.Body, half)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}},
+		"answer": {put, func(r *http.Request) (*http.Response, error) {
+			io.Copy(io.Discard, r.Body)
+			resp := response(r, 200, "")
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"success":`), untilDone{r.Context()}))
+			return resp, nil
+		}},
+		"value": {readAll, func(r *http.Request) (*http.Response, error) {
+			resp := response(r, 200, "")
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("a part"), untilDone{r.Context()}))
+			return resp, nil
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{t: t, answers: []func(*http.Request) (*http.Response, error){test.answer}}
+				begun := time.Now()
+				err := test.do(t.Context(), &Namespace{c: newClient(t, "http://kv", s), id: someID})
+				if err == nil || !strings.Contains(err.Error(), "no byte moved for 2m0s") || errors.Is(err, ErrUncertain) != (name != "value") {
+					t.Errorf("got %v", err)
+				}
+				if took := time.Since(begun); took != 2*time.Minute {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// untilDone gives nothing until a request is called off.
+type untilDone struct{ ctx context.Context }
+
+func (u untilDone) Read([]byte) (int, error) {
+	<-u.ctx.Done()
+	return 0, u.ctx.Err()
+}
+
+func readAll(ctx context.Context, n *Namespace) error {
+	r, err := n.OpenValue(ctx, "k")
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, r)
+	return err
+}
+
+// TestSlowSides has the input of a put come slowly, and the reader of a value be slow:
+// neither is the server's fault.
+func TestSlowSides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{t: t}
+		s.answers = append(s.answers, s.says(200), s.says(200))
+		n := &Namespace{c: newClient(t, "http://kv", s), id: someID}
+		if err := n.PutFrom(t.Context(), "k", &rarely{strings.NewReader("value")}, -1, &engine.PutOptions{}); err != nil {
+			t.Error(err)
+		}
+		value, err := n.OpenValue(t.Context(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer value.Close()
+		time.Sleep(time.Hour) // of the bubble
+		if _, err := io.Copy(io.Discard, value); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// rarely gives something once an hour.
+type rarely struct{ r io.Reader }
+
+func (r *rarely) Read(p []byte) (int, error) {
+	time.Sleep(time.Hour) // of the bubble
+	return r.r.Read(p)
+}
 
 // TestCertificate asks a server whose certificate nobody vouches for.
 func TestCertificate(t *testing.T) {
