@@ -10,10 +10,13 @@
 //     sdk_go_test.go).
 //   - What differs over TLS and over a Unix socket (transport_test.go).
 //   - 64 connections that write while the server is killed (kill_test.go).
+//   - 100 large values that are streamed at once, and the memory that takes
+//     (streams_test.go).
 //
-// BenchmarkWorker compares Firn and the simulator under one Worker:
+// BenchmarkWorker compares Firn and the simulator under one Worker, and
+// BenchmarkHTTP has 64 connections put and get without one:
 //
-//	go test -run '^$' -bench . -benchtime 1x
+//	go test -run '^$' -bench . -benchtime 3x
 //
 // What comes from npm is described by package.json and package-lock.json, and
 // installed once for each lock file under the user's cache directory. Without

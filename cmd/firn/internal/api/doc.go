@@ -19,15 +19,16 @@
 // Values are streamed both ways: a put or get takes less than 1 MiB, however long
 // the value is. A value that comes before its metadata in a form goes to a temporary
 // file when it is longer than 512 KiB, because a store wants the metadata first. A
-// bulk write is held in memory once, decoded, since it is to be written as a whole:
-// four with bodies of more than 1 MiB at a time, others wait. A bulk read holds its
-// values, of at most 25 MiB.
+// bulk write is held in memory once, decoded, since it is to be written as a whole,
+// and a bulk read holds its values, of at most 25 MiB. For all of these there are
+// so many places, by size; requests wait for one for 30 seconds at most, and the
+// client of one that has a place has to send or take 256 KiB a second.
 //
 // # Errors
 //
 // A request is read to its end before an error is answered, up to 100,000,000
-// bytes: clients that are still sending may not see an answer otherwise. The
-// message is in the envelope in REST, and both in the body and in the reason
+// bytes: clients that are still sending may not see an answer otherwise. If it is
+// refused for who sent it, or for how many there are, less is read. The message is in the envelope in REST, and both in the body and in the reason
 // phrase in the binding protocol (package phrase). Codes in the envelope:
 //
 //	7003   no route
@@ -35,7 +36,8 @@
 //	10001  the request is not valid, or over a limit
 //	10002  the server has failed; the log says why
 //	10009  the key does not exist
-//	10013  the namespace does not exist
+//	10013  the namespace does not exist; 400 in the binding protocol, where
+//	       the runtime makes null of 404, as of a key that is not there
 //	10014  the title is in use
 //	10405  the method is not allowed
 //	10429  too many requests at once

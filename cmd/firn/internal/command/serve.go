@@ -62,7 +62,7 @@ second signal ends it at once.`,
 	flags.StringVar(&f.tlsKey, "tls-key", "", "`FILE` of the key for TLS, in PEM")
 	flags.StringVar(&f.admin, "admin", "", "listen on `HOST:PORT` of this machine for /metrics and /debug/pprof, without tokens")
 	flags.BoolVar(&f.metrics, "metrics", false, "answer /metrics on --addr too, to tokens with manage")
-	flags.IntVar(&f.connections, "max-connections", 4096, "`number` of connections at a time; more have to wait")
+	flags.IntVar(&f.connections, "max-connections", 4096, "`number` of connections at a time; for one more, an idle one is closed, or it has to wait")
 	flags.DurationVar(&f.shutdownTimeout, "shutdown-timeout", 30*time.Second, "`duration` that requests under way may take when it ends")
 	f.log.add(flags)
 	flags.BoolVar(&f.logKeys, "log-keys", false, "let keys appear in the log of requests, which --log-level debug has")
