@@ -28,8 +28,9 @@
 //
 // A request is read to its end before an error is answered, up to 100,000,000
 // bytes: clients that are still sending may not see an answer otherwise. If it is
-// refused for who sent it, or for how many there are, less is read. The message is in the envelope in REST, and both in the body and in the reason
-// phrase in the binding protocol (package phrase). Codes in the envelope:
+// refused for who sent it, or for how many there are, less is read. The message is
+// in the envelope in REST, and both in the body and in the reason phrase in the
+// binding protocol (package phrase). Codes in the envelope:
 //
 //	7003   no route
 //	10000  no token, an unknown one, or one that does not allow this
