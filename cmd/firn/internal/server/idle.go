@@ -49,6 +49,8 @@ func (i *idleConns) closeOldest() bool {
 	if c == nil {
 		return false
 	}
-	_ = c.Close() // net/http finds out, and does the rest
+	// net/http finds out, and does the rest. Over TLS, saying goodbye may take 5
+	// seconds, if the client reads nothing.
+	go func() { _ = c.Close() }()
 	return true
 }
