@@ -72,6 +72,16 @@ func (p *testPool) pass(d time.Duration) {
 	p.ticks <- time.Time{} // taken when the first one is done with
 }
 
+// settled waits until no store is being opened or closed.
+func (p *testPool) settled() {
+	p.t.Helper()
+	eventually(p.t, "no store is being opened or closed", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.live == len(p.open)
+	})
+}
+
 func (p *testPool) create(title string) Namespace {
 	p.t.Helper()
 	ns, err := p.Create(p.t.Context(), title)

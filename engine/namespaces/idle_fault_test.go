@@ -50,11 +50,13 @@ func TestPoolExcessUnsaved(t *testing.T) {
 	p.put(ns, "k", "v")
 	for _, title := range []string{"a", "b", "c"} {
 		p.clock.add(time.Second)
-		p.create(title)
+		p.create(title) // which begins to close what is too many
+		p.settled()
 	}
 	p.clock.add(time.Second)
 	p.pass(0)
 	p.pass(0)
+	p.settled()
 	if got := p.opened(); !slices.Contains(got, "unsaved") || len(got) != 2 {
 		t.Errorf("open are %q", got)
 	}
