@@ -48,7 +48,7 @@ func (s *Store) mergeAll() error {
 }
 
 // minMergeBlocks is how many blocks of keys are worth a goroutine: 128 keys each,
-// and some 50 µs.
+// and some 100 µs.
 const minMergeBlocks = 256
 
 // mergeBounds returns keys that part all keys into ranges of about the same number

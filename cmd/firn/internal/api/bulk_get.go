@@ -161,7 +161,7 @@ func (x *exchange) bulkValues(store *engine.Store, q *bulkQuery) ([]bulkValue, e
 			v.Close()
 			return nil, over("Total size of request exceeds the limit of 25MB")
 		}
-		if _, err := x.await(&x.h.reads, maxBulkBytes-left); err != nil {
+		if err := x.take(x.h.reads.of(maxBulkBytes - left)); err != nil {
 			v.Close()
 			return nil, err
 		}
@@ -187,7 +187,7 @@ const sendBytes = 64 << 10
 // sendValues answers a bulk read with an object of the values, between begin and end.
 func (x *exchange) sendValues(begin string, q *bulkQuery, values []bulkValue, end string) error {
 	x.w.Header()["Content-Type"] = typeJSON
-	if len(x.held) > 0 {
+	if x.place != nil {
 		x.hurryAnswer()
 	}
 	x.head(http.StatusOK)

@@ -76,11 +76,10 @@ func (x *exchange) bulkWrite(id string, a access, read func(*jsonReader, *engine
 type bulkBody struct{ x *exchange }
 
 func (b *bulkBody) Read(p []byte) (int, error) {
-	waited, err := b.x.await(&b.x.h.bulks, b.x.body.n)
-	if err != nil {
+	if err := b.x.take(b.x.h.bulks.of(b.x.body.n)); err != nil {
 		return 0, err
 	}
-	if waited {
+	if b.x.place != nil {
 		b.x.body.hurry()
 	}
 	return b.x.body.Read(p)

@@ -31,8 +31,8 @@ type exchange struct {
 	opts      engine.PutOptions
 	status    int // 0: nothing was answered yet
 	sent      int64
-	left      bool     // it does not count as under way any more, and has no place
-	held      []places // in which it has a place
+	left      bool   // it does not count as under way any more, and has no place
+	place     places // in which it has one; nil: none
 }
 
 func (x *exchange) begin(h *handler, w http.ResponseWriter, r *http.Request) {
@@ -67,10 +67,7 @@ func (x *exchange) leave() {
 	}
 	x.left = true
 	x.h.inFlight.Add(-1)
-	for _, p := range x.held {
-		<-p
-	}
-	x.held = nil
+	x.giveBack()
 }
 
 const (
@@ -140,8 +137,8 @@ func (x *exchange) fail(err error) {
 		x.log(err)
 	}
 	x.leave() // a client that takes its time with what is refused keeps nobody out
+	// A stranger's connection is not kept for more of the same.
 	if !x.drainRefused(f.status) || f.status == http.StatusUnauthorized {
-		// A stranger's connection is not kept for more of the same.
 		x.w.Header()["Connection"] = closeValue
 	}
 	if f.status == http.StatusUnauthorized {

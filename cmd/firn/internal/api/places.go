@@ -34,40 +34,44 @@ func (s *sizes) init(medium, large int) {
 	s.medium, s.large = make(places, medium), make(places, large)
 }
 
-// await waits until the request may have n bytes in memory, and reports whether it
-// has a place now that it did not have.
-func (x *exchange) await(s *sizes, n int64) (bool, error) {
+// of returns where a request takes a place that has n bytes in memory, nil for one
+// that needs none.
+func (s *sizes) of(n int64) places {
 	switch {
-	case n > largeBulk && len(x.held) < 2:
-		if err := x.take(s.medium); err != nil { // unless it went by this size
-			return false, err
-		}
-		return true, x.take(s.large)
-	case n > mediumBulk && len(x.held) < 1:
-		return true, x.take(s.medium)
+	case n > largeBulk:
+		return s.large
+	case n > mediumBulk:
+		return s.medium
 	}
-	return false, nil
+	return nil
 }
 
-// take waits for a place, which the request has until it leaves. It does nothing if
-// it has one.
+// take waits for a place among p, which the request has until it leaves, or takes
+// one elsewhere. nil is no place, and changes nothing.
 func (x *exchange) take(p places) error {
-	for _, has := range x.held {
-		if has == p {
-			return nil
-		}
+	if p == nil || p == x.place {
+		return nil
 	}
 	timer := time.NewTimer(placePatience)
 	defer timer.Stop()
 	select {
 	case p <- struct{}{}:
-		x.held = append(x.held, p)
+		x.giveBack()
+		x.place = p
 		return nil
 	case <-timer.C:
 		x.w.Header()["Retry-After"] = retryAfter
 		return errBusy
 	case <-x.ctx.Done():
 		return x.ctx.Err()
+	}
+}
+
+// giveBack gives up the place of the request, if it has one.
+func (x *exchange) giveBack() {
+	if x.place != nil {
+		<-x.place
+		x.place = nil
 	}
 }
 
