@@ -66,6 +66,19 @@ func TestStreams(t *testing.T) {
 	close(all)
 	sending.Wait()
 	peak := server.peakMemory(t)
+	req, err := http.NewRequestWithContext(soon(t), http.MethodGet, "http://"+server.addr+path+"0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	stored, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stored.Body.Close()
+	if n, err := io.Copy(io.Discard, stored.Body); err != nil || n != length {
+		t.Errorf("of a value, %d bytes came back: %v", n, err)
+	}
 	t.Logf("%d streams of %d MiB: %d MiB at most", streams, length>>20, peak>>20)
 	if peak > most {
 		t.Errorf("the server took %d MiB of memory, more than %d MiB", peak>>20, most>>20)
