@@ -24,11 +24,9 @@ func (s *Store) mergeAll() error {
 	if err != nil {
 		return err
 	}
-	s.index.BeginFill()
-	defer s.index.EndFill()
 	var merging sync.WaitGroup
 	errs := make([]error, len(bounds)+1)
-	for i := range errs {
+	for i, filler := range s.index.NewFillers(len(errs)) {
 		var from, to []byte
 		if i > 0 {
 			from = bounds[i-1]
@@ -36,7 +34,10 @@ func (s *Store) mergeAll() error {
 		if i < len(bounds) {
 			to = bounds[i]
 		}
-		merging.Go(func() { errs[i] = s.mergeRange(all, from, to) })
+		merging.Go(func() {
+			errs[i] = s.mergeRange(all, from, to, filler)
+			filler.Flush()
+		})
 	}
 	merging.Wait()
 	for _, err := range errs {
@@ -77,7 +78,7 @@ func mergeBounds(all []*seg) ([][]byte, error) {
 
 // mergeRange enters the keys from from on into the index, all before to. nil is
 // before all keys, and behind them.
-func (s *Store) mergeRange(all []*seg, from, to []byte) error {
+func (s *Store) mergeRange(all []*seg, from, to []byte, into *index.Filler) error {
 	var entries []*source
 	for _, sg := range all {
 		sources, err := sg.sources(false)
@@ -95,7 +96,7 @@ func (s *Store) mergeRange(all []*seg, from, to []byte) error {
 			return nil
 		}
 		newest := !bytes.Equal(e.Key, key)
-		if err := s.rebuildEntry(m.seg(), e, newest, deletes); err != nil {
+		if err := s.rebuildEntry(m.seg(), e, newest, deletes, into); err != nil {
 			return err
 		}
 		if newest {
@@ -108,7 +109,7 @@ func (s *Store) mergeRange(all []*seg, from, to []byte) error {
 
 // rebuildEntry accounts for a version, and enters it into the index if it is the
 // newest of its key.
-func (s *Store) rebuildEntry(sg *seg, e *segment.Entry, newest, deletes bool) error {
+func (s *Store) rebuildEntry(sg *seg, e *segment.Entry, newest, deletes bool, into *index.Filler) error {
 	footer := sg.sealed.Load() != nil // whose totals are counted already
 	if e.Tombstone {
 		if !footer {
@@ -128,7 +129,7 @@ func (s *Store) rebuildEntry(sg *seg, e *segment.Entry, newest, deletes bool) er
 	}
 	switch {
 	case newest:
-		s.index.Put(s.hasher.Sum(string(e.Key)), index.Entry{
+		into.Put(s.hasher.Sum(string(e.Key)), index.Entry{
 			Location: loc, Size: e.Size(), Expiration: indexExpiration(e.Expiration),
 		})
 	case deletes:

@@ -116,28 +116,31 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkDelete empties an index and fills it again: an operation is one key.
-// BenchmarkFill puts all keys of an index, as opening after a crash does.
+// BenchmarkFill puts all keys of an index one by one and, as opening after a crash does, through a Filler.
 func BenchmarkFill(b *testing.B) {
-	const n = 1_000_000
-	for _, fill := range []bool{false, true} {
-		b.Run(fmt.Sprintf("fill=%t", fill), func(b *testing.B) {
-			for b.Loop() {
-				x := New()
-				if fill {
-					x.BeginFill()
+	for _, n := range benchSizes() {
+		for _, filler := range []bool{false, true} {
+			b.Run(fmt.Sprintf("keys=%d/filler=%t", n, filler), func(b *testing.B) {
+				for b.Loop() {
+					x := New()
+					f := x.NewFillers(1)[0]
+					for i := range n {
+						if filler {
+							f.Put(numbered(i), benchEntry(i))
+						} else {
+							x.Put(numbered(i), benchEntry(i))
+						}
+					}
+					f.Flush()
+					x.Close()
 				}
-				for i := range n {
-					x.Put(numbered(i), benchEntry(i))
-				}
-				x.EndFill()
-				x.Close()
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/key")
-		})
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/key")
+			})
+		}
 	}
 }
 
+// BenchmarkDelete empties an index and fills it again: an operation is one key.
 func BenchmarkDelete(b *testing.B) {
 	forSizes(b, func(b *testing.B, x *Index, n int) {
 		i := 0

@@ -2,6 +2,7 @@ package index
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"sync"
 	"unsafe"
@@ -23,8 +24,46 @@ func (b *batch) recycle() {
 	if cap(b.slots) > regionSlots {
 		return // Grown for a table that should not exist; not worth keeping.
 	}
-	b.slots, b.tags, b.times = b.slots[:0], b.tags[:0], b.times[:0]
+	b.clear()
 	batches.Put(b)
+}
+
+func (b *batch) clear() { b.slots, b.tags, b.times = b.slots[:0], b.tags[:0], b.times[:0] }
+
+// add appends an entry whose size fits a slot, or stands in shard.wide.
+func (b *batch) add(hi, lo uint64, e Entry) {
+	n := len(b.slots)
+	b.slots = slices.Grow(b.slots, 1)[:n+1]
+	b.tags = append(b.tags, byte(lo))
+	b.slots[n].set(hi, lo, uint64(e.Location)<<sizeBits|uint64(min(e.Size, wideSize)))
+	if e.Expiration != 0 || len(b.times) > 0 {
+		b.times = append(b.times, make([]uint32, n-len(b.times))...)
+		b.times = append(b.times, e.Expiration)
+	}
+}
+
+// append appends the entries of another batch from i up to j.
+func (b *batch) append(from *batch, i, j int) {
+	n := len(b.slots)
+	b.slots = append(b.slots, from.slots[i:j]...)
+	b.tags = append(b.tags, from.tags[i:j]...)
+	if len(from.times) > 0 || len(b.times) > 0 {
+		b.times = append(b.times, make([]uint32, n-len(b.times))...)
+		if len(from.times) > 0 {
+			b.times = append(b.times, from.times[i:j]...)
+		} else {
+			b.times = append(b.times, make([]uint32, j-i)...)
+		}
+	}
+}
+
+// lo returns the low half of the fingerprint of an entry.
+func (b *batch) lo(i int) uint64 { return b.slots[i].upperLo()<<tagBits | uint64(b.tags[i]) }
+
+// before tells whether an entry stands before a hash.
+func (b *batch) before(i int, hi, lo uint64) bool {
+	at := b.slots[i].hi()
+	return at < hi || at == hi && b.lo(i) < lo
 }
 
 // cut returns the entries from i up to j.
@@ -147,40 +186,10 @@ func (s *shard) doubleDirectory() {
 // grow gives a table room for more than limit entries, in place or by splitting.
 func (s *shard) grow(t *table) {
 	room := max(t.limit, t.count) + 1
-	if s.index.filling.Load() {
-		room = max(room, min(2*room, shapeOf(s.index.maxSlots).limit))
-	}
 	b := batches.Get().(*batch)
 	t.gather(b)
 	s.install(t, b, room)
 	b.recycle()
-}
-
-// BeginFill has tables double where they would grow by a page, until EndFill: for
-// many puts of new keys in a row. A million take 0.55 s and not 0.76 (BenchmarkFill),
-// and up to twice the memory meanwhile.
-func (x *Index) BeginFill() { x.filling.Store(true) }
-
-// EndFill gives back what BeginFill took too much.
-func (x *Index) EndFill() {
-	x.filling.Store(false)
-	for i := range x.shards {
-		if s := x.shards[i].Load(); s != nil {
-			s.fit()
-		}
-	}
-}
-
-// fit makes all tables as small as they may be.
-func (s *shard) fit() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.each(func(t *table) bool {
-		if want, ok := s.index.shapeFor(t.count); ok && want.slots < len(t.slots) && !t.oversized() {
-			s.refit(t, want)
-		}
-		return true
-	})
 }
 
 // shrink makes a table smaller that has lost an eighth of the entries it could lose its last step for: without that

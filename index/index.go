@@ -19,7 +19,6 @@ type Index struct {
 	sweeper  sweeper
 	held     atomic.Int64 // bytes in tables and directories
 	maxSlots int          // of a table; smaller than regionSlots only in tests
-	filling  atomic.Bool  // between BeginFill and EndFill
 
 	making sync.Mutex // guards the making of shards, and below
 	closed bool

@@ -195,17 +195,9 @@ func (l *loader) complete(e *Entry, time uint64) error {
 
 // add appends an entry to the batch, which has room for it.
 func (l *loader) add(hi, lo uint64, e Entry) {
-	b := l.batch
-	n := len(b.slots)
-	b.slots = b.slots[:n+1]
-	b.tags = append(b.tags, byte(lo))
-	b.slots[n].set(hi, lo, uint64(e.Location)<<sizeBits|uint64(min(e.Size, wideSize)))
+	l.batch.add(hi, lo, e)
 	if e.Size >= wideSize {
 		l.shard.widen(joinHash(l.shard.id, hi, lo), e.Size)
-	}
-	if e.Expiration != 0 || len(b.times) > 0 {
-		b.times = append(b.times, make([]uint32, n-len(b.times))...)
-		b.times = append(b.times, e.Expiration)
 	}
 	l.sum.keys++
 	l.sum.bytes += e.Size
@@ -218,7 +210,7 @@ func (l *loader) flush() {
 	}
 	s := l.shard
 	s.install(s.lookup(l.batch.slots[0].hi()), l.batch, 0)
-	l.batch.slots, l.batch.tags, l.batch.times = l.batch.slots[:0], l.batch.tags[:0], l.batch.times[:0]
+	l.batch.clear()
 }
 
 // end checks what stands behind the entries.

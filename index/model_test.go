@@ -29,15 +29,12 @@ func TestModel(t *testing.T) {
 			for done := 0; done < steps; {
 				// Phases of growing and of shrinking: in a mixture the number of keys would hover.
 				deletes, n := m.r.IntN(101), m.r.IntN(40_000)
-				fill := m.r.IntN(3) == 0
-				if fill {
-					m.x.BeginFill()
+				if m.r.IntN(3) == 0 {
+					m.fill()
+					m.verify()
 				}
 				for range n {
 					m.step(deletes)
-				}
-				if fill {
-					m.x.EndFill()
 				}
 				done += n
 				m.verify()
@@ -138,6 +135,25 @@ func (m *model) step(deletes int) {
 		}
 		m.entries[key] = e
 	}
+}
+
+// fill puts many keys through a Filler, new ones and others.
+func (m *model) fill() {
+	f := m.x.NewFillers(1)[0]
+	f.limit = 1 + m.r.IntN(10_000)
+	put := map[Hash]bool{}
+	for range m.r.IntN(20_000) {
+		h := m.hashes[m.r.IntN(len(m.hashes))]
+		key := canonical(h)
+		e := m.entry()
+		if put[key] {
+			e = m.entries[key] // any of the two counts
+		}
+		put[key] = true
+		f.Put(h, e)
+		m.entries[key] = e
+	}
+	f.Flush()
 }
 
 // clock lets time pass, by seconds mostly, and compares the totals.

@@ -1,0 +1,193 @@
+package index
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"sort"
+)
+
+// Filler puts many keys into an index. It collects entries and enters a shard's together, in the order of their
+// hashes: memory is then written from one end to the other and not at random, and a table is rebuilt once for many new
+// keys. Ten million take 3.3 s and not 11.6 (BenchmarkFill); half of it is the system giving memory.
+//
+// A Filler is for one goroutine. Others may use the index at the same time, other Fillers too.
+type Filler struct {
+	index  *Index
+	share  int // how many Fillers there are
+	shards [Shards][]filling
+	count  int // entries in shards
+	limit  int // entries at which they are entered
+
+	spare []filling
+	ends  []int
+}
+
+// filling is an entry on the way into the index.
+type filling struct {
+	hi, lo     uint64
+	location   Location
+	size       uint16 // less than wideSize
+	expiration uint32
+}
+
+// minFill is how many entries all Fillers together may collect at least: half a thousand for a shard.
+const minFill = 1 << 17
+
+// NewFillers returns n Fillers for the index. Flush must be called on each in the end.
+//
+// Together they hold at most half as many entries as the index does, or 131,072, at 32 bytes an entry. So a table is
+// copied three times while the keys in it double.
+func (x *Index) NewFillers(n int) []*Filler {
+	fillers := make([]*Filler, n)
+	for i := range fillers {
+		fillers[i] = &Filler{index: x, share: n}
+		fillers[i].setLimit()
+	}
+	return fillers
+}
+
+func (f *Filler) setLimit() { f.limit = max(minFill, f.index.Len()/2)/f.share + 1 }
+
+// Put sets the entry of a key, at Flush at the latest. Of several calls for one key, any may be the one that counts.
+// It panics where Index.Put does.
+func (f *Filler) Put(h Hash, e Entry) {
+	e.check()
+	if e.Size >= wideSize {
+		f.index.Put(h, e)
+		return
+	}
+	i, hi, lo := h.parts()
+	f.shards[i] = append(f.shards[i], filling{hi, lo, e.Location, uint16(e.Size), e.Expiration})
+	if f.count++; f.count >= f.limit {
+		f.Flush()
+	}
+}
+
+// Flush enters what was collected.
+func (f *Filler) Flush() {
+	for i, entries := range f.shards {
+		if len(entries) == 0 {
+			continue
+		}
+		if s := f.index.demand(i); s != nil {
+			s.fill(f.sorted(entries))
+		}
+		f.shards[i] = entries[:0]
+	}
+	f.count = 0
+	f.setLimit()
+}
+
+// sorted returns the entries in the order of their hashes. They are spread first by the high bits of these, to about four
+// in a place: in a third of the time that sorting them all takes.
+func (f *Filler) sorted(entries []filling) []filling {
+	shift := 64 - max(0, bits.Len(uint(len(entries)))-2)
+	f.ends = append(f.ends[:0], make([]int, 1<<(64-shift))...)
+	for i := range entries {
+		f.ends[entries[i].hi>>shift]++
+	}
+	sum := 0
+	for i, n := range f.ends {
+		f.ends[i] = sum // where its place begins, and after the next loop, ends
+		sum += n
+	}
+	f.spare = slices.Grow(f.spare[:0], len(entries))[:len(entries)]
+	for i := range entries {
+		end := &f.ends[entries[i].hi>>shift]
+		f.spare[*end] = entries[i]
+		*end++
+	}
+	from := 0
+	for _, to := range f.ends {
+		if to-from > 1 {
+			slices.SortFunc(f.spare[from:to], compareFilling)
+		}
+		from = to
+	}
+	return f.spare
+}
+
+// fill puts sorted entries.
+func (s *shard) fill(entries []filling) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tables) == 0 {
+		return // closed
+	}
+	old, merged := batches.Get().(*batch), batches.Get().(*batch)
+	var sum tally
+	for len(entries) > 0 {
+		t := s.lookup(entries[0].hi)
+		n := t.prefix(entries)
+		t.gather(old)
+		added := s.merge(merged, old, entries[:n])
+		sum.keys += added.keys
+		sum.bytes += added.bytes
+		s.count += len(merged.slots) - len(old.slots)
+		s.install(t, merged, 0)
+		entries = entries[n:]
+		old.clear()
+		merged.clear()
+	}
+	s.index.ledger.load(sum)
+	old.recycle()
+	merged.recycle()
+}
+
+func compareFilling(a, b filling) int {
+	if a.hi != b.hi {
+		return cmp.Compare(a.hi, b.hi)
+	}
+	return cmp.Compare(a.lo, b.lo)
+}
+
+// prefix returns how many of sorted entries belong to the table, as the first does.
+func (t *table) prefix(entries []filling) int {
+	first := entries[0].hi >> (64 - t.depth)
+	return sort.Search(len(entries), func(i int) bool { return entries[i].hi>>(64-t.depth) != first })
+}
+
+// merge puts entries between those of a table. It tells the ledger about all but new ones that never expire, and
+// returns what these add up to.
+func (s *shard) merge(to, old *batch, entries []filling) (added tally) {
+	i := 0
+	for n, f := range entries {
+		if n > 0 && compareFilling(entries[n-1], f) == 0 {
+			continue
+		}
+		from := i
+		for i < len(old.slots) && old.before(i, f.hi, f.lo) {
+			i++
+		}
+		to.append(old, from, i)
+		e := Entry{Location: f.location, Size: int64(f.size), Expiration: f.expiration}
+		switch {
+		case i < len(old.slots) && old.slots[i].hi() == f.hi && old.lo(i) == f.lo:
+			s.index.ledger.replace(s.replaced(old, i, f), e, s.edge)
+			i++
+		case e.Expiration != 0:
+			s.index.ledger.add(e, s.edge)
+		default:
+			added.keys++
+			added.bytes += e.Size
+		}
+		to.add(f.hi, f.lo, e)
+	}
+	to.append(old, i, len(old.slots))
+	return added
+}
+
+// replaced returns an entry of the table that f is put for.
+func (s *shard) replaced(b *batch, i int, f filling) Entry {
+	e := Entry{Location: b.slots[i].location(), Size: b.slots[i].size()}
+	if len(b.times) > 0 {
+		e.Expiration = b.times[i]
+	}
+	if e.Size == wideSize {
+		h := joinHash(s.id, f.hi, f.lo)
+		e.Size = s.wide[h]
+		s.narrow(h)
+	}
+	return e
+}
