@@ -16,9 +16,13 @@ import (
 // processors, each for a range of keys.
 func (s *Store) mergeAll() error {
 	all := s.segs.all()
+	keys := int64(0)
 	for _, sg := range all {
 		s.countSuperseded(sg)
 		s.countLost(sg)
+		if part := sg.sealed.Load(); part != nil && sg.kind != segment.Value {
+			keys += part.footer.Totals().Entries
+		}
 	}
 	bounds, err := mergeBounds(all)
 	if err != nil {
@@ -26,7 +30,7 @@ func (s *Store) mergeAll() error {
 	}
 	var merging sync.WaitGroup
 	errs := make([]error, len(bounds)+1)
-	for i, filler := range s.index.NewFillers(len(errs)) {
+	for i, filler := range s.index.NewFillers(len(errs), int(keys)) {
 		var from, to []byte
 		if i > 0 {
 			from = bounds[i-1]

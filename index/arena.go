@@ -27,7 +27,9 @@ type arena struct {
 
 // takeSlots returns the first n slots of a region and the tags that belong to them.
 func (a *arena) takeSlots(n int) ([]slot, []byte) {
-	return splitSlots(a.take(&a.slots, regionSlots*slotBytes), n)
+	b := a.take(&a.slots, regionSlots*slotBytes)
+	prepare(b, 0, n*slotBytes)
+	return splitSlots(b, n)
 }
 
 // splitSlots parts memory into n slots and their tags, which stand behind them: one place for both grows in the steps of
@@ -42,9 +44,11 @@ func slotRegion(s []slot) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), regionSlots*slotBytes)
 }
 
-func (a *arena) takeTimes() []uint32 {
+// takeTimes returns the first n times of a region.
+func (a *arena) takeTimes(n int) []uint32 {
 	b := a.take(&a.times, regionSlots*4)
-	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), regionSlots)
+	prepare(b, 0, n*4)
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), regionSlots)[:n]
 }
 
 // giveSlots takes a region back of which no more than the first used slots were ever written.
@@ -64,13 +68,26 @@ func (a *arena) giveTimes(t []uint32, used int) {
 func resizeSlots(s []slot, was, n int) ([]slot, []byte) {
 	b := slotRegion(s)
 	trim(b, n*slotBytes, was*slotBytes)
+	prepare(b, was*slotBytes, n*slotBytes)
 	return splitSlots(b, n)
 }
 
-// trimTimes gives back the pages of a region between what is used and what was used.
-func trimTimes(t []uint32, used, was int) {
+// resizeTimes is resizeSlots for times.
+func resizeTimes(t []uint32, was, n int) []uint32 {
 	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(t))), regionSlots*4)
-	trim(b, used*4, was*4)
+	trim(b, n*4, was*4)
+	prepare(b, was*4, n*4)
+	return t[:n]
+}
+
+// prepare has the system give the pages of a region from what was used on to what will be, all at once: while they are
+// written, each would interrupt. That takes 14 µs a page in some virtual machines, and this 0.8.
+func prepare(region []byte, was, used int) {
+	page := os.Getpagesize()
+	was, used = roundUp(was, page), min(roundUp(used, page), len(region)/page*page)
+	if was < used {
+		populate(region[was:used])
+	}
 }
 
 func trim(region []byte, from, to int) {

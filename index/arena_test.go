@@ -37,7 +37,7 @@ func TestGiveBack(t *testing.T) {
 	slots, tags, times := make([][]slot, n), make([][]byte, n), make([][]uint32, n)
 	for i := range n {
 		slots[i], tags[i] = a.takeSlots(regionSlots)
-		times[i] = a.takeTimes()
+		times[i] = a.takeTimes(regionSlots)
 		for at := range slots[i] {
 			slots[i][at].setFree()
 			tags[i][at] = 1

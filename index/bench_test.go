@@ -123,7 +123,7 @@ func BenchmarkFill(b *testing.B) {
 			b.Run(fmt.Sprintf("keys=%d/filler=%t", n, filler), func(b *testing.B) {
 				for b.Loop() {
 					x := New()
-					f := x.NewFillers(1)[0]
+					f := x.NewFillers(1, n)[0]
 					for i := range n {
 						if filler {
 							f.Put(numbered(i), benchEntry(i))

@@ -239,8 +239,7 @@ func (s *shard) resize(t *table, to shape, column bool) {
 	}
 	switch {
 	case column && t.times != nil && region && t.region:
-		t.times = t.times[:to.slots]
-		trimTimes(t.times, to.slots, was)
+		t.times = resizeTimes(t.times, was, to.slots)
 	default:
 		if t.times != nil && t.region {
 			a.giveTimes(t.times, was)
@@ -273,7 +272,7 @@ func (t *table) newStarts() {
 
 func (s *shard) newTimes(n int, region bool) []uint32 {
 	if region {
-		return s.index.arena.takeTimes()[:n]
+		return s.index.arena.takeTimes(n)
 	}
 	return make([]uint32, n)
 }

@@ -34,11 +34,17 @@ type filling struct {
 // minFill is how many entries all Fillers together may collect at least: half a thousand for a shard.
 const minFill = 1 << 17
 
-// NewFillers returns n Fillers for the index. Flush must be called on each in the end.
+// NewFillers returns n Fillers for the index. Flush must be called on each in the end. Shards that are empty get as many
+// tables as they need if there are going to be so many keys; that may be more than there will be, but not by a multiple.
 //
-// Together they hold at most half as many entries as the index does, or 131,072, at 32 bytes an entry. So a table is
-// copied three times while the keys in it double.
-func (x *Index) NewFillers(n int) []*Filler {
+// Together the Fillers hold at most half as many entries as the index does, or 131,072, at 32 bytes an entry. So a table
+// is copied three times while the keys in it double.
+func (x *Index) NewFillers(n, keys int) []*Filler {
+	for i := range x.shards {
+		if s := x.demand(i); s != nil && keys > 0 {
+			s.prepare(keys / Shards)
+		}
+	}
 	fillers := make([]*Filler, n)
 	for i := range fillers {
 		fillers[i] = &Filler{index: x, share: n}
@@ -77,6 +83,16 @@ func (f *Filler) Flush() {
 	}
 	f.count = 0
 	f.setLimit()
+}
+
+// prepare makes tables for as many keys, if the shard has none yet.
+func (s *shard) prepare(keys int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count == 0 && len(s.tables) == 1 {
+		s.clear()
+		s.directory(keys)
+	}
 }
 
 // sorted returns the entries in the order of their hashes. They are spread first by the high bits of these, to about four

@@ -23,7 +23,7 @@ func TestFill(t *testing.T) {
 	}
 	var filling sync.WaitGroup
 	const fillers = 3
-	for w, f := range filled.NewFillers(fillers) {
+	for w, f := range filled.NewFillers(fillers, len(hashes)) {
 		filling.Go(func() {
 			for i := w; i < len(hashes); i += fillers {
 				f.Put(hashes[i], entries[i])
@@ -52,7 +52,7 @@ func TestFill(t *testing.T) {
 // What is flushed into a closed index is dropped, as what is put.
 func TestFillClosed(t *testing.T) {
 	x := New()
-	f := x.NewFillers(1)[0]
+	f := x.NewFillers(1, 0)[0]
 	f.Put(numbered(1), benchEntry(1))
 	x.Put(numbered(2), benchEntry(2))
 	x.Close()

@@ -26,3 +26,6 @@ func discard(b []byte) {
 	// Failing, the pages stay: a matter of memory, not of correctness.
 	_ = unix.Madvise(b, unix.MADV_FREE)
 }
+
+// populate does nothing: pages become present when they are written.
+func populate([]byte) {}

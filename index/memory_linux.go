@@ -26,3 +26,9 @@ func discard(b []byte) {
 	// Failing, the pages stay: a matter of memory, not of correctness.
 	_ = unix.Madvise(b, unix.MADV_DONTNEED)
 }
+
+// populate makes whole pages present, for writing.
+func populate(b []byte) {
+	// Kernels before 5.14 do not know the advice: the pages then come when they are written.
+	_ = unix.Madvise(b, unix.MADV_POPULATE_WRITE)
+}

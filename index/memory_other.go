@@ -8,3 +8,5 @@ func reserve(int) []byte { return nil }
 func unreserve([]byte) {}
 
 func discard([]byte) {}
+
+func populate([]byte) {}

@@ -139,7 +139,7 @@ func (m *model) step(deletes int) {
 
 // fill puts many keys through a Filler, new ones and others.
 func (m *model) fill() {
-	f := m.x.NewFillers(1)[0]
+	f := m.x.NewFillers(1, m.r.IntN(100_000))[0]
 	f.limit = 1 + m.r.IntN(10_000)
 	put := map[Hash]bool{}
 	for range m.r.IntN(20_000) {
