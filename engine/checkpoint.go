@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -22,15 +23,19 @@ import (
 //
 //	offset size
 //	     0    8  magic "FIRNCKP\n"
-//	     8    4  format version, 2 (hashes in files of version 1 are other ones)
+//	     8    4  format version, 3
 //	    12    4  length of the head
 //	    16    8  offset of the head
 //	    24    8  XXH64(seed, bytes 0 to 23 and the head)
 //	    32       parts of the 256 shards in turn (index.Index.AppendShard), each
 //	             followed by u64 XXH64(seed + number of the shard + 1, part)
 //	             head, all uvarint:
-//	               id of the log segment, offset in it
-//	               highest time, highest sequence number
+//	               id of the log segment, offset in it: where it was begun
+//	               highest time, highest sequence number before that place
+//	               id of the log segment, offset in it: where it was finished
+//	               next id, highest sequence number, highest time in the manifest
+//	               lost records and bytes of all value segments in it
+//	               1 if nobody wrote to the store meanwhile, 0 otherwise
 //	               number of segments; for each: id, slot in the index,
 //	                 puts, bytes, tombstones, overwritten records and bytes,
 //	                 deleted records and bytes, expired records and bytes
@@ -38,31 +43,39 @@ import (
 //
 // seed is the first 8 bytes of the store's id. The file is written beside the old
 // one, synced, and renamed over it.
+//
+// It is written when the store is closed, and now and then by the compactor, while
+// others write: each shard is then of a time of its own. All of them have what the
+// log holds before the place where it was begun, and nothing that is not on disk
+// before the place where it was finished. Compaction rests meanwhile. See catchUp
+// for how the index is brought up to date from there.
+//
+// Versions 1 and 2 were of other hashes, and of the time of a close only.
 const (
 	checkpointName    = "CHECKPOINT"
 	checkpointTmpName = "CHECKPOINT.tmp"
 	checkpointMagic   = "FIRNCKP\n"
-	checkpointVersion = 2
+	checkpointVersion = 3
 	checkpointHeader  = 32
-
-	// Opening reads what the log holds behind the checkpoint. Up to this
-	// many bytes that costs some milliseconds, and no checkpoint is written.
-	checkpointTail = 1 << 20
-
-	// After a compaction the checkpoint is of no use, and opening reads the
-	// footers: with fewer keys than this, in some milliseconds.
-	checkpointKeys = 10_000
 )
 
 // checkpoint is a checkpoint that is being read.
 type checkpoint struct {
-	at      position
+	at, end position // where it was begun and finished
 	maxTime int64
-	maxSeq  uint64
-	slots   []*seg // by slot when it was written
+	maxSeq  uint64 // before at
+	next    uint64 // id in the manifest
+	quiet   bool   // nobody wrote meanwhile
+	known   []bool // slots when it was written
+	slots   []*seg // what is left of the segments in them
 	counts  map[*seg]checkpointCounts
 	parts   []int64 // lengths
 	size    int64
+
+	// fits is set if nothing but the end of the log is newer, and if the
+	// counts are exact.
+	fits bool
+	lost atomic.Bool // some entries have no location any more
 }
 
 type checkpointCounts struct {
@@ -72,115 +85,6 @@ type checkpointCounts struct {
 
 func (s *Store) checkpointSeed() uint64 {
 	return binary.LittleEndian.Uint64(s.manifest.state.storeID[:])
-}
-
-// writeCheckpoint writes the index as it is. Nobody may write to the store.
-//
-// A log that has hardly grown since the last one is not worth it: the next open
-// reads that much instead.
-func (s *Store) writeCheckpoint() error {
-	c := &s.committer
-	at := position{c.active.id, c.active.end.Load()}
-	if s.checkpointed.stale && s.index.Len() < checkpointKeys {
-		err := s.fs.Remove(s.path(checkpointName))
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		return err
-	}
-	if !s.checkpointed.stale && s.tailSince(at) < max(checkpointTail, s.checkpointed.size/8) {
-		return nil
-	}
-	file, err := s.createTmp(checkpointTmpName)
-	if err != nil {
-		return fmt.Errorf("write checkpoint: %w", err)
-	}
-	if err = s.fillCheckpoint(file, at); err != nil {
-		defer s.fs.Remove(s.path(checkpointTmpName)) // on a full disk, others need the room
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = s.fs.Rename(s.path(checkpointTmpName), s.path(checkpointName))
-	}
-	if err == nil {
-		err = s.fs.SyncDir(s.dir)
-	}
-	if err != nil {
-		return fmt.Errorf("write checkpoint: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) createTmp(name string) (vfs.File, error) {
-	if err := s.fs.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return s.fs.Create(s.path(name))
-}
-
-func (s *Store) fillCheckpoint(file vfs.File, at position) error {
-	seed := s.checkpointSeed()
-	head := s.checkpointHead(at)
-	off := int64(checkpointHeader)
-	var part []byte
-	for i := range index.Shards {
-		part = s.index.AppendShard(part[:0], i)
-		head = binary.AppendUvarint(head, uint64(len(part)))
-		part = binary.LittleEndian.AppendUint64(part, checkpointSum(seed+uint64(i)+1, part))
-		if _, err := file.WriteAt(part, off); err != nil {
-			return err
-		}
-		off += int64(len(part))
-	}
-	if _, err := file.WriteAt(head, off); err != nil {
-		return err
-	}
-	b := []byte(checkpointMagic)
-	b = binary.LittleEndian.AppendUint32(b, checkpointVersion)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(head)))
-	b = binary.LittleEndian.AppendUint64(b, uint64(off))
-	b = binary.LittleEndian.AppendUint64(b, checkpointSum(seed, b, head))
-	if _, err := file.WriteAt(b, 0); err != nil {
-		return err
-	}
-	return file.Sync()
-}
-
-// tailSince returns how many bytes of the log are behind the checkpoint.
-func (s *Store) tailSince(at position) int64 {
-	var n int64
-	for _, sg := range s.segs.all() {
-		if sg.kind != segment.Log || sg.id < s.checkpointed.at.segment {
-			continue
-		}
-		n += sg.end.Load()
-		if sg.id == s.checkpointed.at.segment {
-			n -= s.checkpointed.at.offset
-		}
-	}
-	return n
-}
-
-func (s *Store) checkpointHead(at position) []byte {
-	head := binary.AppendUvarint(nil, at.segment)
-	head = binary.AppendUvarint(head, uint64(at.offset))
-	head = binary.AppendUvarint(head, uint64(s.clock.now()))
-	head = binary.AppendUvarint(head, s.committer.seq)
-	segs := s.segs.all()
-	head = binary.AppendUvarint(head, uint64(len(segs)))
-	for _, sg := range segs {
-		head = binary.AppendUvarint(head, sg.id)
-		head = binary.AppendUvarint(head, uint64(sg.slot))
-		c := &sg.counts
-		puts, overwritten, deleted, expired := c.puts.count(), c.overwritten.count(), c.deleted.count(), c.expired.count()
-		for _, v := range []int64{puts.Records, puts.Bytes, c.tombstones.Load(),
-			overwritten.Records, overwritten.Bytes, deleted.Records, deleted.Bytes, expired.Records, expired.Bytes} {
-			head = binary.AppendUvarint(head, uint64(v))
-		}
-	}
-	return head
 }
 
 func checkpointSum(seed uint64, parts ...[]byte) uint64 {
@@ -193,10 +97,11 @@ func checkpointSum(seed uint64, parts ...[]byte) uint64 {
 }
 
 // loadCheckpoint fills the index from the checkpoint, if there is one that fits
-// what the manifest says, and returns the place in the log that it is of. It
-// returns nil if there is none, or if it is damaged: everything in it is
-// elsewhere too.
-func (s *Store) loadCheckpoint() (*position, error) {
+// what the manifest says. It returns nil if there is none, or if it is damaged:
+// everything in it is elsewhere too.
+//
+// What was in segments that are gone by now gets the location 0.
+func (s *Store) loadCheckpoint() (*checkpoint, error) {
 	file, err := s.fs.Open(s.path(checkpointName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -216,6 +121,15 @@ func (s *Store) loadCheckpoint() (*position, error) {
 		s.index = index.New()
 		return nil, nil
 	}
+	cp.fits = cp.fits && !cp.lost.Load()
+	s.checkpointed = checkpointed{size: cp.size}
+	s.recovered.checkpoint, s.recovered.fits = true, cp.fits
+	s.noteSeq(cp.maxSeq, cp.maxTime)
+	return cp, nil
+}
+
+// restore takes over the counts of a checkpoint that fits.
+func (cp *checkpoint) restore() {
 	for sg, counts := range cp.counts {
 		if sg.kind == segment.Log && sg.id > cp.at.segment {
 			continue // it was empty; what it holds now is counted elsewhere
@@ -226,32 +140,17 @@ func (s *Store) loadCheckpoint() (*position, error) {
 		sg.counts.expired.set(counts.expired)
 		sg.counts.tombstones.Store(counts.tombstones)
 	}
-	s.checkpointed = checkpointed{at: cp.at, size: cp.size}
-	s.recovered.checkpoint = true
-	s.noteSeq(cp.maxSeq, cp.maxTime)
-	return &cp.at, nil
 }
 
 func (s *Store) checkpointNotUsed(reason error) {
 	s.log.Info("checkpoint not used; the index is built from the segments", "dir", s.dir, "reason", reason)
-	s.checkpointed.stale = true
-}
-
-// checkpointed says what the checkpoint file holds.
-type checkpointed struct {
-	at   position
-	size int64
-
-	// stale is set when segments that it is of have been replaced. Guarded by
-	// the state lock.
-	stale bool
+	s.checkpointed.useless = true
 }
 
 var (
 	errCheckpoint = errors.New("damaged")
 
-	// errStale: the checkpoint is of segments that have been replaced since, or
-	// of another version of the program.
+	// errStale: the checkpoint is of another version of the program.
 	errStale = errors.New("out of date")
 )
 
@@ -268,8 +167,8 @@ func (s *Store) readCheckpointHead(file vfs.File) (*checkpoint, error) {
 		return nil, errCheckpoint
 	}
 	if v := binary.LittleEndian.Uint32(header[8:]); v != checkpointVersion {
-		if v == 1 {
-			return nil, fmt.Errorf("%w: it is of format version 1", errStale)
+		if v > 0 && v < checkpointVersion {
+			return nil, fmt.Errorf("%w: it is of format version %d", errStale, v)
 		}
 		return nil, fmt.Errorf("%w %d", ErrVersion, v)
 	}
@@ -293,17 +192,35 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 	d := editDecoder{b: head}
 	cp.at = position{d.uvarint(), d.offset()}
 	cp.maxTime, cp.maxSeq = int64(d.uvarint()), d.uvarint()
+	cp.end = position{d.uvarint(), d.offset()}
+	next, lastSeq, maxTime := d.uvarint(), d.uvarint(), int64(d.uvarint())
+	lost := Count{d.count(), d.count()}
+	cp.quiet = d.uvarint() == 1
+	s.state.Lock()
+	m := &s.manifest.state
+	older := next <= m.nextID && lastSeq <= m.lastSeq && maxTime <= m.maxTime
+	cp.fits = cp.quiet && lost == m.lost()
+	s.state.Unlock()
+	if !older {
+		return fmt.Errorf("%w: it is newer than %s", errCheckpoint, manifestName)
+	}
+	cp.known = make([]bool, 1<<16)
 	cp.slots = make([]*seg, 1<<16)
 	cp.counts = map[*seg]checkpointCounts{}
 	for n := d.uvarint(); n > 0 && !d.bad; n-- {
 		id, slot := d.uvarint(), uint16(d.uvarint())
 		var v [9]int64
 		for i := range v {
-			v[i] = int64(d.uvarint())
+			v[i] = d.count()
 		}
+		if slot == 0 || cp.known[slot] || id >= next {
+			return errCheckpoint
+		}
+		cp.known[slot] = true
 		sg := s.segs.find(id)
 		if sg == nil {
-			return fmt.Errorf("%w: it is of a time when there was %s", errStale, segmentName(id))
+			cp.fits = false // compaction has replaced it
+			continue
 		}
 		cp.slots[slot] = sg
 		cp.counts[sg] = checkpointCounts{
@@ -317,20 +234,27 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 	if d.bad || len(d.b) > 0 {
 		return errCheckpoint
 	}
-	return s.fitsCheckpoint(cp, end)
+	return s.checkCheckpoint(cp, end)
 }
 
-// fitsCheckpoint checks that the checkpoint is of a place that the log has, and
-// that every segment since then is part of the log. Its parts end at end.
-func (s *Store) fitsCheckpoint(cp *checkpoint, end int64) error {
-	sg := s.segs.find(cp.at.segment)
-	if sg == nil || sg.kind != segment.Log || cp.at.offset < segment.HeaderSize || cp.at.offset%8 != 0 {
+// checkCheckpoint checks that the checkpoint is of places in the log, and finds out
+// whether nothing but the log has gone on since. Its parts end at end.
+func (s *Store) checkCheckpoint(cp *checkpoint, end int64) error {
+	for _, p := range []position{cp.at, cp.end} {
+		if sg := s.segs.find(p.segment); sg != nil && sg.kind != segment.Log || p.offset < segment.HeaderSize || p.offset%8 != 0 {
+			return errCheckpoint
+		}
+	}
+	if cp.end.before(cp.at) {
 		return errCheckpoint
 	}
 	for _, sg := range s.segs.all() {
 		if _, ok := cp.counts[sg]; !ok && sg.kind == segment.Packed {
-			return fmt.Errorf("%w: it is of a time before %s", errStale, sg.name())
+			cp.fits = false
 		}
+	}
+	if s.segs.find(cp.at.segment) == nil {
+		cp.fits = false
 	}
 	total := int64(checkpointHeader)
 	for _, n := range cp.parts {
@@ -389,10 +313,18 @@ func (s *Store) checkShard(*checkpoint, int, []byte) error { return nil }
 func (s *Store) loadShard(cp *checkpoint, shard int, part []byte) error {
 	unknown := false
 	err := s.index.LoadShard(shard, part, func(e index.Entry) (index.Location, bool) {
-		sg := cp.slots[e.Location.Slot()]
-		if sg == nil {
+		slot := e.Location.Slot()
+		sg := cp.slots[slot]
+		switch {
+		case !cp.known[slot]:
 			unknown = true
 			return 0, false
+		case sg == nil || e.Location.Unit()&pendingUnit != 0 && sg.kind == segment.Log:
+			// Its segment is gone, or it was not in the log yet: it is in
+			// a newer segment, or in the log behind the place where the
+			// checkpoint was begun, or was dropped.
+			cp.lost.Store(true)
+			return 0, true
 		}
 		return index.MakeLocation(sg.slot, e.Location.Unit(), e.Location.Ordinal()), true
 	})

@@ -345,11 +345,13 @@ func (j *compactJob) replace(added []*seg) error {
 		j.orphan()
 		return err
 	}
-	s.checkpointed.stale = true
 	j.outputs = nil
 	for _, sg := range append(added, j.values.added()...) {
 		_ = s.segs.add(sg) // there is room
 		j.report.made += s.allocated(sg)
+	}
+	for _, sg := range added {
+		s.checkpointed.behind += sg.end.Load()
 	}
 	return nil
 }

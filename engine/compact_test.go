@@ -255,7 +255,7 @@ func holdLog(s *Store) (release func()) {
 	}
 }
 
-// A checkpoint of a time before a compaction is of no use, but no damage.
+// A checkpoint of a time before a compaction is no damage.
 func TestVerifyAfterCompactionWithCheckpoint(t *testing.T) {
 	sc := openScript(t, vfs.NewMem(), SyncAlways, rand.New(rand.NewPCG(1, 1)))
 	for i := range 2 * checkpointTail / largeFrom {

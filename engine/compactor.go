@@ -33,12 +33,13 @@ type compactor struct {
 	written atomic.Int64 // bytes, by the job under way
 
 	// Of the goroutine alone.
-	pace     pace
-	activity activity
-	expired  expiredScan
-	retry    time.Time // not before, after a job that failed
-	trained  bool      // a dictionary, for a young form
-	orphans  []string  // files of jobs whose edit failed; see compactJob.replace
+	pace            pace
+	activity        activity
+	expired         expiredScan
+	retry           time.Time // not before, after a job that failed
+	retryCheckpoint time.Time // likewise
+	trained         bool      // a dictionary, for a young form
+	orphans         []string  // files of jobs whose edit failed; see compactJob.replace
 }
 
 // tick is how often the compactor looks for work if nobody wakes it: pairs expire
@@ -113,9 +114,15 @@ func (c *compactor) step() (more bool) {
 	}
 	st := c.state()
 	c.s.throttle.set(compaction.Pressure(st))
+	if !c.s.throttle.active() && c.tendCheckpoint(false) {
+		return true
+	}
 	job, ok := compaction.Pick(st)
 	if !ok {
-		return c.rollQuiet(st)
+		if st.Quiet >= quietAfter && !c.rollQuiet() {
+			c.tendCheckpoint(true)
+		}
+		return false
 	}
 	return c.do(context.Background(), job, false) == nil
 }
@@ -180,17 +187,21 @@ func (c *compactor) sealValues(share float64) error {
 // so that it can be packed.
 const quietRoll = 1 << 20
 
-// rollQuiet ends the active log segment if nothing has been written for a while:
-// what it holds is then packed like the rest.
-func (c *compactor) rollQuiet(st *compaction.State) bool {
-	if st.Quiet < 2 || c.s.logBytes() < quietRoll {
+// quietAfter is for how many seconds nobody has written when the store is quiet.
+const quietAfter = 2
+
+// rollQuiet ends the active log segment when nothing has been written for a while:
+// what it holds is then packed like the rest. It returns false if there is too
+// little in it.
+func (c *compactor) rollQuiet() bool {
+	if c.s.logBytes() < quietRoll {
 		return false
 	}
 	if _, err := c.s.committer.rollNow(); err != nil {
 		c.retry = time.Now().Add(retryAfter)
 		c.s.log.Error("the log cannot go on in a new segment", "dir", c.s.dir, "error", err)
 	}
-	return false // sealing wakes us
+	return true // sealing wakes us
 }
 
 // logBytes returns how many bytes the log holds that have no footer.

@@ -139,6 +139,31 @@ var crashScripts = []crashScript{
 		}
 		return sc.compact()
 	}},
+	{"checkpoints beside writes and compactions", func(sc *script) error {
+		sc.h.compacted = true
+		return sc.churn(40)
+	}, func(sc *script) error {
+		for range 4 {
+			if err := sc.s.checkpointBeside(func() error {
+				if sc.rng.IntN(30) > 0 {
+					return nil
+				}
+				return sc.churn(1)
+			}); err != nil {
+				return err
+			}
+			sc.synced()
+			for range 2 {
+				if err := sc.churn(6); err != nil {
+					return err
+				}
+				if err := sc.compact(); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}},
 	{"compactions of values and batches", func(sc *script) error {
 		sc.h.compacted = true
 		return nil
@@ -393,6 +418,9 @@ func (y *crashTally) check(p *crashPoint, h *history, mode SyncMode, rng *rand.R
 			return err
 		}
 	}
+	if err := sameWithoutCheckpoint(p.mem, newTestClock()); err != nil {
+		return err
+	}
 	rec := newRecorder(p.mem, 1, rng)
 	sc, err := recovered(rec.fault, p, mode, h, rng)
 	if err != nil {
@@ -440,6 +468,9 @@ func (y *crashTally) again(mem *vfs.Mem, sc *script, when string) error {
 
 func (y *crashTally) reopened(p *crashPoint, h *history, mode SyncMode, rng *rand.Rand) error {
 	y.crashes++
+	if err := sameWithoutCheckpoint(p.mem, newTestClock()); err != nil {
+		return err
+	}
 	sc, err := recovered(p.mem, p, mode, h, rng)
 	if err != nil {
 		return err
@@ -670,8 +701,8 @@ func TestCrashCheckpointBeforeACompaction(t *testing.T) {
 	for _, disk := range []*vfs.Mem{mem.Kill(), mem.Crash(sc.rng)} {
 		after, err := recovered(disk, &crashPoint{least: n, most: n}, SyncAlways, sc.h.clone(), sc.rng)
 		sc.must(t, err)
-		if after.s.recovered.checkpoint {
-			t.Error("the checkpoint of before the compaction was used")
+		if !after.s.recovered.checkpoint {
+			t.Error("the checkpoint of before the compaction was not used")
 		}
 		sc.must(t, after.close())
 	}

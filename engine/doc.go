@@ -142,11 +142,14 @@
 //
 // # Opening
 //
-// After [Store.Close], opening reads the checkpoint, or without one the footers,
-// and at most 1 MiB of log, or an eighth of the checkpoint's size, that was
-// written since the checkpoint. After a crash it also scans the log behind the
-// checkpoint, and the log segments that have no footer yet; and if compaction has
-// replaced segments since the checkpoint, the footers instead of it.
+// A checkpoint is the index as it was. It is written at [Store.Close], when nobody
+// has written for some seconds, and while others write after each 64 MiB of
+// segments, or four times the checkpoint's size if that is more: some 18 bytes a key.
+// Opening reads it, and then what is newer: at most 1 MiB or an eighth of the
+// checkpoint's size after a Close; otherwise the footers of newer segments, and the
+// log segments that have none yet. After a crash, it also reads the footers of the
+// segments with records of large values. Without a checkpoint, it merges all footers:
+// some 0.5 µs a key.
 //
 // At the end of the log, a torn write is told from damage. Each frame says how
 // far the log was durable when it was written. A bad place that no frame behind

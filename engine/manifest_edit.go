@@ -37,6 +37,14 @@ type segmentInfo struct {
 	lost  Count // of a value segment: values whose records compaction has dropped
 }
 
+// lost adds up the lost values of all segments.
+func (s *manifestState) lost() (n Count) {
+	for _, info := range s.segments {
+		n.addCount(info.lost)
+	}
+	return n
+}
+
 type segmentState uint8
 
 // A log segment goes through these in turn. A value segment goes from active to

@@ -119,14 +119,7 @@ type modelRun struct {
 // run does the operations with the given numbers on a new store. It returns
 // the place of the first that failed.
 func (r *modelRun) run(numbers []int) (int, error) {
-	r.ctx = context.Background()
-	r.clock = newTestClock()
-	r.mem = vfs.NewMem()
-	r.mem.StaleData = r.seed%2 == 0
-	r.h = newHistory()
-	r.durable = 0
-	r.recent = r.recent[:0]
-	if err := r.open(); err != nil {
+	if err := r.begin(); err != nil {
 		return 0, err
 	}
 	defer func() { _ = r.s.Close() }()
@@ -142,6 +135,18 @@ func (r *modelRun) run(numbers []int) (int, error) {
 		}
 	}
 	return len(numbers) - 1, checkContents(r.ctx, r.s, r.h)
+}
+
+// begin opens a new store.
+func (r *modelRun) begin() error {
+	r.ctx = context.Background()
+	r.clock = newTestClock()
+	r.mem = vfs.NewMem()
+	r.mem.StaleData = r.seed%2 == 0
+	r.h = newHistory()
+	r.durable = 0
+	r.recent = r.recent[:0]
+	return r.open()
 }
 
 // shrink leaves operations out as long as the run keeps failing, for some
@@ -171,6 +176,9 @@ func (r *modelRun) shrink(numbers []int) ([]int, error) {
 }
 
 func (r *modelRun) open() error {
+	if err := sameWithoutCheckpoint(r.mem, r.clock); err != nil {
+		return err
+	}
 	s, err := Open(memDir, memOptions(r.mem, r.mode, r.clock))
 	if err != nil {
 		return err
@@ -200,6 +208,8 @@ func (r *modelRun) operation() error {
 		return r.batch()
 	case n < 640:
 		return r.compact()
+	case n < 650:
+		return r.checkpoint()
 	case n < 850:
 		return r.get()
 	case n < 900:
@@ -336,6 +346,35 @@ func (r *modelRun) compact() error {
 	if err := r.s.rewrite(r.ctx, job, r.rng.IntN(2) == 0); err != nil {
 		return fmt.Errorf("compact %v: %w", job.Victims, err)
 	}
+	return r.checkUsage()
+}
+
+// checkpoint writes a checkpoint, and does other things meanwhile.
+func (r *modelRun) checkpoint() error {
+	r.note("checkpoint")
+	r.h.compacted = true
+	each := 1 + r.rng.IntN(100)
+	if err := r.s.checkpointBeside(func() error {
+		if r.rng.IntN(each) > 0 {
+			return nil
+		}
+		switch n := r.rng.IntN(10); {
+		case n < 5:
+			return r.put()
+		case n < 7:
+			return r.delete()
+		case n < 8:
+			return r.batch()
+		case n < 9:
+			return r.jump()
+		}
+		r.note("roll")
+		_, err := r.s.committer.rollNow()
+		return err
+	}); err != nil {
+		return err
+	}
+	r.advance() // it has synced what it has
 	return r.checkUsage()
 }
 

@@ -12,8 +12,7 @@ import (
 )
 
 // mergeAll builds the index without a checkpoint: from the footers, and the keys
-// of the log segments that have none. As many goroutines do so as there are
-// processors, each for a range of keys.
+// of the log segments that have none.
 func (s *Store) mergeAll() error {
 	all := s.segs.all()
 	keys := int64(0)
@@ -24,13 +23,28 @@ func (s *Store) mergeAll() error {
 			keys += part.footer.Totals().Entries
 		}
 	}
-	bounds, err := mergeBounds(all)
+	return s.mergeRanges(all, int(keys), s.rebuildEntry)
+}
+
+// mergedEntry is a version of a key, from the newest on.
+type mergedEntry struct {
+	*segment.Entry
+	seg     *seg
+	newest  bool // of the key
+	deleted bool // not the newest, and hidden by a delete
+}
+
+// mergeRanges goes through all versions of all keys in some segments and calls
+// visit for each. As many goroutines do so as there are processors, each with a
+// Filler and for a range of keys, in their order. keys is for index.NewFillers.
+func (s *Store) mergeRanges(segs []*seg, keys int, visit func(e mergedEntry, into *index.Filler) error) error {
+	bounds, err := mergeBounds(segs)
 	if err != nil {
 		return err
 	}
 	var merging sync.WaitGroup
 	errs := make([]error, len(bounds)+1)
-	for i, filler := range s.index.NewFillers(len(errs), int(keys)) {
+	for i, filler := range s.index.NewFillers(len(errs), keys) {
 		var from, to []byte
 		if i > 0 {
 			from = bounds[i-1]
@@ -39,7 +53,7 @@ func (s *Store) mergeAll() error {
 			to = bounds[i]
 		}
 		merging.Go(func() {
-			errs[i] = s.mergeRange(all, from, to, filler)
+			errs[i] = mergeRange(segs, from, to, func(e mergedEntry) error { return visit(e, filler) })
 			filler.Flush()
 		})
 	}
@@ -80,63 +94,58 @@ func mergeBounds(all []*seg) ([][]byte, error) {
 	return bounds, nil
 }
 
-// mergeRange enters the keys from from on into the index, all before to. nil is
-// before all keys, and behind them.
-func (s *Store) mergeRange(all []*seg, from, to []byte, into *index.Filler) error {
-	var entries []*source
-	for _, sg := range all {
-		sources, err := sg.sources(false)
-		if err != nil {
-			return err
-		}
-		entries = append(entries, sources...)
+// mergeRange calls visit for the versions of keys from from on, all before to. nil
+// is before all keys, and behind them.
+func mergeRange(segs []*seg, from, to []byte, visit func(e mergedEntry) error) error {
+	entries, err := entriesOf(segs)
+	if err != nil {
+		return err
 	}
 	m := newMerger(entries, from)
 	var key []byte   // of the version before
 	var deletes bool // it hid what came before it by a delete
 	for m.Next() {
-		e := m.Entry()
+		e := mergedEntry{m.Entry(), m.seg(), false, deletes}
 		if to != nil && bytes.Compare(e.Key, to) >= 0 {
 			return nil
 		}
-		newest := !bytes.Equal(e.Key, key)
-		if err := s.rebuildEntry(m.seg(), e, newest, deletes, into); err != nil {
-			return err
-		}
-		if newest {
+		if e.newest = !bytes.Equal(e.Key, key); e.newest {
 			key = append(key[:0], e.Key...)
 		}
 		deletes = e.Deletes
+		if err := visit(e); err != nil {
+			return err
+		}
 	}
 	return m.err()
 }
 
 // rebuildEntry accounts for a version, and enters it into the index if it is the
 // newest of its key.
-func (s *Store) rebuildEntry(sg *seg, e *segment.Entry, newest, deletes bool, into *index.Filler) error {
-	footer := sg.sealed.Load() != nil // whose totals are counted already
+func (s *Store) rebuildEntry(e mergedEntry, into *index.Filler) error {
+	footer := e.seg.sealed.Load() != nil // whose totals are counted already
 	if e.Tombstone {
 		if !footer {
-			sg.counts.tombstones.Add(1)
+			e.seg.counts.tombstones.Add(1)
 		}
 		return nil
 	}
-	loc, home, err := s.locate(sg, e)
-	if err != nil && !newest {
+	loc, home, err := s.locate(e.seg, e.Entry)
+	if err != nil && !e.newest {
 		return nil // the value is gone: see locate
 	}
 	if err != nil {
 		return err
 	}
-	if home != sg || !footer {
+	if home != e.seg || !footer {
 		home.counts.puts.add(e.Size())
 	}
 	switch {
-	case newest:
+	case e.newest:
 		into.Put(s.hasher.Sum(string(e.Key)), index.Entry{
 			Location: loc, Size: e.Size(), Expiration: indexExpiration(e.Expiration),
 		})
-	case deletes:
+	case e.deleted:
 		home.counts.deleted.add(e.Size())
 	default:
 		home.counts.overwritten.add(e.Size())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 
 	"github.com/firnkv/firn/index"
 	"github.com/firnkv/firn/segment"
@@ -16,13 +17,23 @@ type recovery struct {
 	maxTime    int64
 	maxSeq     uint64
 	checkpoint bool // was used
+	fits       bool // and only the log went on since
 	scanned    int64
 	leftover   []string // files that do not belong to the store
 
 	// dangling are keys whose newest version so far points into a value
 	// segment that is gone. It was dead when it was removed, so the log goes
 	// on to say so, or is damaged.
-	dangling map[string]error
+	dangling   map[string]error
+	danglingMu sync.Mutex
+}
+
+// dangles notes that the value of a key's newest version is gone. It is safe for
+// concurrent use.
+func (r *recovery) dangles(key string, err error) {
+	r.danglingMu.Lock()
+	defer r.danglingMu.Unlock()
+	r.noteDangling(key, err)
 }
 
 // noteDangling notes that a version of the key was found, and err if its value is
@@ -51,18 +62,16 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
-	from, err := s.loadCheckpoint()
+	cp, err := s.loadCheckpoint()
 	if err != nil {
 		return err
 	}
-	tail, err := s.scanLogs(logs, from)
+	tail, err := s.findEnds(logs)
 	if err != nil {
 		return err
 	}
-	if from == nil {
-		if err := s.mergeAll(); err != nil {
-			return err
-		}
+	if err := s.fillIndex(cp); err != nil {
+		return err
 	}
 	for _, err := range s.recovered.dangling {
 		return err
@@ -84,6 +93,58 @@ func (s *Store) recover() error {
 		return err
 	}
 	return s.continueLog(logs, tail)
+}
+
+// fillIndex brings the index to the state that the segments say, from the
+// checkpoint on if there is one.
+func (s *Store) fillIndex(cp *checkpoint) error {
+	all := s.segs.all()
+	if cp == nil {
+		for _, sg := range all {
+			s.checkpointed.behind += sg.logged()
+			if err := s.collectKeys(sg); err != nil {
+				return err
+			}
+		}
+		return s.mergeAll()
+	}
+	if err := s.reaches(cp.end); err != nil {
+		return err
+	}
+	if !cp.fits {
+		return s.catchUp(cp, all)
+	}
+	cp.restore()
+	for _, sg := range all {
+		if err := s.replay(sg, cp.at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reaches checks that the log has not become shorter than a checkpoint says.
+func (s *Store) reaches(end position) error {
+	sg := s.segs.find(end.segment)
+	if sg == nil {
+		return nil // it was sealed, and compaction has replaced it
+	}
+	has := sg.end.Load()
+	if part := sg.sealed.Load(); part != nil {
+		has = part.footer.Totals().DataEnd
+	}
+	if has < end.offset {
+		return &CorruptError{File: sg.name(), Offset: has, Reason: "log ends here, but the checkpoint knew more of it"}
+	}
+	return nil
+}
+
+// logged returns how many bytes a log or packed segment has.
+func (sg *seg) logged() int64 {
+	if sg.kind == segment.Value {
+		return 0
+	}
+	return sg.end.Load()
 }
 
 // openSegments opens everything that the manifest lists and returns the log
@@ -191,6 +252,10 @@ type position struct {
 	offset  int64
 }
 
+func (p position) before(o position) bool {
+	return p.segment < o.segment || p.segment == o.segment && p.offset < o.offset
+}
+
 // logTail is the end of the last log segment that takes or has taken frames.
 type logTail struct {
 	sg      *seg
@@ -201,9 +266,9 @@ type logTail struct {
 	large   []*segment.Pointer
 }
 
-// scanLogs finds the end of the log, collects the keys of the segments without a
-// footer and, with a position, applies what is behind it to the index.
-func (s *Store) scanLogs(logs []*seg, from *position) (*logTail, error) {
+// findEnds finds the end of each log segment without a footer, and so the end of
+// the log.
+func (s *Store) findEnds(logs []*seg) (*logTail, error) {
 	tail := &logTail{}
 	for _, sg := range logs {
 		info := s.manifest.state.segments[sg.id]
@@ -220,50 +285,60 @@ func (s *Store) scanLogs(logs []*seg, from *position) (*logTail, error) {
 		}
 		sg.end.Store(t.end)
 	}
-	for _, sg := range s.segs.all() {
-		if sg.kind != segment.Log {
-			continue
-		}
-		if err := s.replay(sg, from); err != nil {
-			return nil, err
-		}
-	}
 	return tail, nil
 }
 
-// replay collects the keys of a log segment that has no footer. With a position
-// it applies what is behind it to the index, from the frames or the footer.
-func (s *Store) replay(sg *seg, from *position) error {
-	part := sg.sealed.Load()
-	start, end := int64(segment.HeaderSize), sg.end.Load()
-	switch {
-	case from == nil && part != nil, from != nil && sg.id < from.segment && part != nil:
+// collectKeys collects the keys of a log segment that has no footer.
+func (s *Store) collectKeys(sg *seg) error {
+	keys := sg.keys.Load()
+	if keys == nil {
 		return nil
-	case from != nil && sg.id > from.segment && part != nil:
-		return s.applyFooter(sg)
-	case from != nil && sg.id < from.segment:
-		start = end
-	case from != nil && sg.id == from.segment:
-		start = from.offset
 	}
-	if part != nil {
+	return s.eachLogged(sg, segment.HeaderSize, func(rec *segment.Record, off int64, ordinal int) error {
+		keys.add(rec, off, ordinal)
+		return nil
+	})
+}
+
+// eachLogged calls f for the records of a log segment from an offset on.
+func (s *Store) eachLogged(sg *seg, from int64, f func(rec *segment.Record, off int64, ordinal int) error) error {
+	end := sg.end.Load()
+	if part := sg.sealed.Load(); part != nil {
 		end = part.footer.Totals().DataEnd
 	}
-	if start > end {
-		return &CorruptError{File: sg.name(), Offset: end, Reason: "log ends here, but the checkpoint knew more of it"}
+	s.recovered.scanned += end - from
+	return s.eachRecord(sg, from, end, func(rec *segment.Record, off int64, ordinal int) error {
+		s.noteSeq(rec.Seq, 0)
+		return f(rec, off, ordinal)
+	})
+}
+
+// replay applies what a log segment has behind a place to the index, from the
+// frames or the footer. Of one without a footer, it collects the keys.
+func (s *Store) replay(sg *seg, from position) error {
+	if sg.kind != segment.Log {
+		return nil
 	}
 	keys := sg.keys.Load()
+	start := int64(segment.HeaderSize)
+	switch {
+	case sg.id < from.segment && keys == nil:
+		return nil
+	case sg.id > from.segment && keys == nil:
+		s.checkpointed.behind += sg.logged()
+		return s.applyFooter(sg)
+	case sg.id < from.segment:
+		start = sg.end.Load()
+	case sg.id == from.segment:
+		start = from.offset
+	}
+	s.checkpointed.behind += sg.logged() - start
 	if keys != nil && start > segment.HeaderSize {
 		keys.missing = start
 	}
-	s.recovered.scanned += end - start
-	return s.eachRecord(sg, start, end, func(rec *segment.Record, off int64, ordinal int) error {
+	return s.eachLogged(sg, start, func(rec *segment.Record, off int64, ordinal int) error {
 		if keys != nil {
 			keys.add(rec, off, ordinal)
-		}
-		s.noteSeq(rec.Seq, 0)
-		if from == nil {
-			return nil
 		}
 		fr, loc, err := s.located(rec, sg, off, ordinal)
 		s.recovered.noteDangling(string(rec.Key), err)

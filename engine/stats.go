@@ -20,21 +20,22 @@ type Stats struct {
 	CacheHits   int64
 	CacheMisses int64
 
-	Writes        int64         // records written: puts and deletes
-	WrittenBytes  int64         // key, metadata and value of them
-	Groups        int64         // commits: groups of writers that shared a sync
-	Syncs         int64         // of the log
-	SyncTime      time.Duration // of all of them
-	LongestSync   time.Duration
-	LogBytes      int64 // written to log and value segments
-	CutBytes      int64 // of a torn tail, when the store was opened
-	RecoveryBytes int64 // of the log that opening had to read
+	Writes          int64         // records written: puts and deletes
+	WrittenBytes    int64         // key, metadata and value of them
+	Groups          int64         // commits: groups of writers that shared a sync
+	Syncs           int64         // of the log
+	SyncTime        time.Duration // of all of them
+	LongestSync     time.Duration
+	LogBytes        int64 // written to log and value segments
+	CheckpointBytes int64 // written to checkpoints of the index
+	CutBytes        int64 // of a torn tail, when the store was opened
+	RecoveryBytes   int64 // of the log that opening had to read
 
 	// SpaceAmplification is DiskBytes / Bytes: below 1 if compression gains
 	// more than garbage costs. 0 for an empty store.
 	SpaceAmplification float64
 	// WriteAmplification is what was written to segments, by writers and by
-	// compaction, / WrittenBytes. 0 if nothing was put.
+	// compaction, and to checkpoints / WrittenBytes. 0 if nothing was put.
 	WriteAmplification float64
 
 	Compaction CompactionStats
@@ -120,7 +121,8 @@ func (s *Store) Stats() Stats {
 	st.CutBytes, st.RecoveryBytes = s.recovered.cutBytes, s.recovered.scanned
 	st.SpaceAmplification = ratio(st.DiskBytes, st.Bytes)
 	st.Compaction = s.compactor.stats()
-	st.WriteAmplification = ratio(st.LogBytes+st.Compaction.MadeBytes, st.WrittenBytes)
+	st.CheckpointBytes = s.checkpointBytes.Load()
+	st.WriteAmplification = ratio(st.LogBytes+st.Compaction.MadeBytes+st.CheckpointBytes, st.WrittenBytes)
 	return st
 }
 

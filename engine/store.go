@@ -52,7 +52,8 @@ type Store struct {
 	closeErr   error
 	recovered  recovery
 
-	checkpointed checkpointed
+	checkpointed    checkpointed
+	checkpointBytes atomic.Int64 // written since the store was opened
 }
 
 const lockName = "LOCK"
@@ -399,6 +400,9 @@ func (s *Store) close() error {
 // closeCleanly leaves the directory so that the next open has nothing to
 // recover. The log is trimmed and its end noted, so that it can be continued.
 func (s *Store) closeCleanly() error {
+	if err := s.closeCheckpoint(); err != nil {
+		s.log.Warn("no checkpoint; the next open takes longer", "dir", s.dir, "error", err)
+	}
 	s.state.Lock()
 	defer s.state.Unlock()
 	c := &s.committer
@@ -409,11 +413,6 @@ func (s *Store) closeCleanly() error {
 	}
 	info := s.manifest.state.segments[c.active.id]
 	unwritten := info.end == end && size == end
-	if !unwritten || s.checkpointed.stale {
-		if err := s.writeCheckpoint(); err != nil {
-			s.log.Warn("no checkpoint; the next open takes longer", "dir", s.dir, "error", err)
-		}
-	}
 	if unwritten {
 		return s.closeUnwritten()
 	}
@@ -452,6 +451,14 @@ func (s *Store) Sync(ctx context.Context) error {
 		return err
 	}
 	return s.committer.syncAll()
+}
+
+// createTmp makes a file under a name that a crash may have left one with.
+func (s *Store) createTmp(name string) (vfs.File, error) {
+	if err := s.fs.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return s.fs.Create(s.path(name))
 }
 
 // check reports whether an operation may start.

@@ -87,6 +87,10 @@ func (s *shard) get(hi, lo uint64) (Entry, bool) {
 func (s *shard) put(hi, lo uint64, e Entry) (old Entry, replaced bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.putLocked(hi, lo, e)
+}
+
+func (s *shard) putLocked(hi, lo uint64, e Entry) (old Entry, replaced bool) {
 	t := s.lookup(hi)
 	if t == nil {
 		return Entry{}, false
