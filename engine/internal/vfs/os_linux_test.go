@@ -84,7 +84,7 @@ func TestOSMappedFileCutShort(t *testing.T) {
 	must(t, f.Close())
 }
 
-// After a copy that took long, or failed, so many reads avoid the mapping, and the next one tries it.
+// After two copies that took long, or one that failed, so many reads avoid the mapping, and the next one tries it.
 func TestOSMappingIsAvoided(t *testing.T) {
 	f := mapFile(t, "f")
 	m := f.mapped.Load()
@@ -99,11 +99,33 @@ func TestOSMappingIsAvoided(t *testing.T) {
 		t.Error("the mapping is avoided for ever")
 	}
 	must(t, f.Truncate(0))
-	m.avoid.Store(0) // the read before may have been slow
+	m.avoid.Store(0) // reads before may have been slow
 	if m.readAt(p, 0) || m.avoid.Load() != avoidReads {
 		t.Errorf("after a fault, %d reads avoid the mapping", m.avoid.Load())
 	}
 	must(t, f.Close())
+}
+
+// A single copy that took long was interrupted; two of them, with few between, waited for the disk.
+func TestOSMappingIsNotAvoidedForOneSlowCopy(t *testing.T) {
+	var m mapping
+	for range 2 {
+		m.took(2 * slowCopy)
+		for range alertCopies {
+			m.took(slowCopy)
+		}
+		if n := m.avoid.Load(); n != 0 {
+			t.Fatalf("after one slow copy, %d reads avoid the mapping", n)
+		}
+	}
+	m.took(2 * slowCopy)
+	for range alertCopies - 1 {
+		m.took(slowCopy)
+	}
+	m.took(2 * slowCopy)
+	if n := m.avoid.Load(); n != avoidReads {
+		t.Errorf("after two slow copies, %d reads avoid the mapping", n)
+	}
 }
 
 func TestOSMappingGoesWithTheFile(t *testing.T) {
