@@ -27,7 +27,8 @@
 //
 //	systemd-run --user --scope -p MemoryMax=256M firn bench --keys 2000000
 //
-// which limits the page cache too. The report tells the limit.
+// which limits the page cache too. The report tells the limit. A run of Firn with ten
+// million keys takes 1.1 GB without the page cache.
 //
 // # Reading a report
 //

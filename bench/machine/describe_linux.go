@@ -20,11 +20,35 @@ func describeSystem(d *Description, dir string) {
 	d.FileSystem = fileSystem(dir)
 }
 
-// memoryLimit returns the limit of this process's control group (version 2), or 0.
+// memoryLimit returns the limit of this process's control group, or 0.
 func memoryLimit() int64 {
-	group := strings.TrimPrefix(line("/proc/self/cgroup"), "0::")
-	return number(line(filepath.Join("/sys/fs/cgroup", group, "memory.max"))) // "max" is no number
+	content, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return 0
+	}
+	for text := range strings.Lines(string(content)) {
+		// hierarchy:controllers:path (cgroups(7))
+		parts := strings.SplitN(strings.TrimSpace(text), ":", 3)
+		if len(parts) < 3 {
+			continue
+		}
+		var limit int64
+		switch parts[1] {
+		case "": // version 2; "max" is no number
+			limit = number(line(filepath.Join("/sys/fs/cgroup", parts[2], "memory.max")))
+		case "memory":
+			limit = number(line(filepath.Join("/sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes")))
+		}
+		if limit > 0 && limit < unlimited {
+			return limit
+		}
+	}
+	return 0
 }
+
+// unlimited is less than what version 1 says if there is no limit: the greatest
+// number of pages.
+const unlimited = 1 << 62
 
 // fileSystem names the file system of dir by its magic number (statfs(2)).
 func fileSystem(dir string) string {
