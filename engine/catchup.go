@@ -35,7 +35,8 @@ import (
 // a footer are read, which are newer than all others.
 //
 // What is garbage follows from what is in the segments and what the index knows of
-// it; by which cause it is, as far as the checkpoint and footers tell.
+// it. By which cause is not known of what became so since the checkpoint: that counts
+// as overwritten.
 func (s *Store) catchUp(cp *checkpoint, all []*seg) error {
 	unconfirmed := s.largeValues(all)
 	var newer []*seg
@@ -44,6 +45,7 @@ func (s *Store) catchUp(cp *checkpoint, all []*seg) error {
 		s.countLost(sg)
 		_, known := cp.counts[sg]
 		if sg.sealed.Load() == nil {
+			s.checkpointed.behind += sg.logged()
 			continue
 		}
 		if sg.kind == segment.Packed && !known || sg.kind == segment.Log && sg.id >= cp.at.segment {
@@ -180,10 +182,9 @@ func (s *Store) countPointers(sg *seg, unconfirmed pointers) error {
 	return nil
 }
 
-// recount sets what is garbage in each segment: what the index does not know. It
-// takes out of the index what is in no segment.
+// recount sets what is garbage in each segment: what the index does not know.
 func (s *Store) recount(cp *checkpoint, all []*seg) {
-	live := s.liveBySlot()
+	live := s.sweepIndex()
 	for _, sg := range all {
 		c := &sg.counts
 		garbage := c.puts.count()
@@ -204,9 +205,9 @@ func (s *Store) recount(cp *checkpoint, all []*seg) {
 // within reports whether n may be a part of o.
 func (n Count) within(o Count) bool { return n.Records <= o.Records && n.Bytes <= o.Bytes }
 
-// liveBySlot adds up what the index knows in each segment. It takes entries that
-// have no location out.
-func (s *Store) liveBySlot() []Count {
+// sweepIndex takes entries that have no location out of the index, and adds up what
+// it knows in each segment, by slot.
+func (s *Store) sweepIndex() []Count {
 	workers := runtime.GOMAXPROCS(0)
 	sums := make([][]Count, workers)
 	var group sync.WaitGroup

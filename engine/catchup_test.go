@@ -11,11 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/vfs"
 	"github.com/firnkv/firn/index"
+	"github.com/firnkv/firn/segment"
 )
 
 // TestCatchUp compacts, writes checkpoints beside writes, and opens what kills and
@@ -202,24 +204,239 @@ func TestCatchUpWithWhatWasQueued(t *testing.T) {
 	s.committer.disk.Lock()
 	written := make(chan error)
 	go func() { written <- sc.step(sc.put("key", 200)) }()
-	for queued := 0; queued == 0; runtime.Gosched() {
-		s.committer.mu.Lock()
-		queued = len(s.committer.queue)
-		s.committer.mu.Unlock()
-	}
+	s.committer.awaitQueued()
 	at, seq := s.committer.markLocked()
 	s.committer.disk.Unlock()
 	<-syncs
-	w := checkpointWriter{s: s, at: at, seq: seq, yield: func() error { return nil }}
-	sc.must(t, w.write(func() (position, error) {
+	w := checkpointWriter{s: s, at: at, seq: seq}
+	w.finish = func() error {
 		close(captured)
 		fault.SetHook(nil)
 		err := <-written
-		return s.committer.synced(), err
-	}))
+		w.end = s.committer.synced()
+		return err
+	}
+	sc.must(t, w.write())
 	id := sc.sealLog(t)
 	sc.must(t, s.rewrite(sc.ctx, compaction.Job{Reason: compaction.Space, Victims: []uint64{id}, Form: compaction.Young}, false))
 	sc.must(t, sameWithoutCheckpoint(mem.Kill(), sc.clock))
+}
+
+// awaitQueued returns when a write is queued.
+func (c *committer) awaitQueued() {
+	for queued := 0; queued == 0; runtime.Gosched() {
+		c.mu.Lock()
+		queued = len(c.queue)
+		c.mu.Unlock()
+	}
+}
+
+// checkpointBeside writes a checkpoint, and a key meanwhile.
+func (sc *script) checkpointBeside(t *testing.T) {
+	t.Helper()
+	put := false
+	sc.must(t, sc.s.checkpointBeside(func() error {
+		if put {
+			return nil
+		}
+		put = true
+		return sc.step(sc.put("beside", 10))
+	}))
+}
+
+// What a checkpoint has was on disk: if the log is shorter, that is damage.
+func TestCatchUpMissesTheEndOfTheLog(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(1, 1)))
+	sc.must(t, sc.step(sc.put("key", 100)))
+	sc.checkpointBeside(t)
+	disk := mem.Kill()
+	active := sc.s.committer.active
+	file, err := disk.OpenReadWrite(sc.s.path(active.name()))
+	sc.must(t, err)
+	sc.must(t, file.Truncate(active.end.Load()-8))
+	sc.must(t, file.Close())
+	if _, err := Open(memDir, memOptions(disk, SyncAlways, sc.clock)); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("opened without the end of the log: %v", err)
+	}
+}
+
+// A group that is on disk when a checkpoint is begun, but not visible yet, is waited
+// for.
+func TestCatchUpWithWhatWasJustWritten(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(1, 1)))
+	c := &sc.s.committer
+	sc.must(t, sc.step(sc.put("key", 100)))
+	sc.sealLog(t)
+	sc.must(t, sc.step(sc.put("other", 100)))
+	keys, end := c.active.keys.Load(), c.active.end.Load()
+	c.disk.Lock()
+	written := make(chan error, 1)
+	go func() { written <- sc.step(sc.put("key", 200)) }()
+	c.awaitQueued()
+	keys.mu.Lock() // publishing needs it
+	c.disk.Unlock()
+	for c.active.end.Load() == end {
+		runtime.Gosched()
+	}
+	go func() {
+		for range 10_000 { // in which it could be begun, if it did not wait
+			runtime.Gosched()
+		}
+		keys.mu.Unlock()
+	}()
+	sc.must(t, sc.s.checkpointBeside(func() error { return nil }))
+	sc.must(t, <-written)
+	sc.sealLog(t)
+	sc.must(t, sameWithoutCheckpoint(mem.Kill(), sc.clock))
+}
+
+// The log has a pointer to a value that is gone, and something newer behind it.
+func TestCatchUpWithDeadPointers(t *testing.T) {
+	for _, write := range []modelWrite{{key: "a"}, {"a", newModelPair("a", []byte("small"), "", 0)}} {
+		mem := vfs.NewMem()
+		sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(1, 1)))
+		s := sc.s
+		sc.must(t, sc.step(sc.put("stays", 100)))
+		sc.sealLog(t)
+		sc.checkpointBeside(t)
+		sc.must(t, sc.step(sc.put("a", largeFrom)))
+		sc.sealLog(t)
+		sc.must(t, sc.step(write))
+		sc.must(t, s.sealAllValues())
+		job := compaction.Job{Reason: compaction.Dead, Form: compaction.Values}
+		for _, sg := range s.segs.all() {
+			if sg.kind == segment.Value {
+				job.Victims = append(job.Victims, sg.id)
+			}
+		}
+		sc.must(t, s.rewrite(sc.ctx, job, false))
+		if s.segs.find(job.Victims[0]) != nil {
+			t.Fatal("the value is still there")
+		}
+		sc.must(t, sameWithoutCheckpoint(mem.Kill(), sc.clock))
+	}
+}
+
+// A checkpoint that an open did not use is never used: numbers that were only in it
+// are given again.
+func TestCatchUpWithRefusedCheckpoint(t *testing.T) {
+	mem := vfs.NewMem()
+	fault := vfs.NewFault(mem)
+	sc := openScript(t, fault, SyncAlways, rand.New(rand.NewPCG(1, 1)))
+	sc.must(t, sc.step(sc.put("key", 100)))
+	sc.must(t, sc.close())
+	sc.must(t, sc.open())
+	fault.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.KindWrite && op.Name == sc.s.path(sc.s.committer.active.name()) {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	for range 20 {
+		if err := sc.s.Put(sc.ctx, "fails", nil, nil); err == nil {
+			t.Fatal("a put on a full disk")
+		}
+	}
+	fault.SetHook(nil)
+	at, seq := sc.s.committer.mark()
+	w := checkpointWriter{s: sc.s, at: at, seq: seq, end: at}
+	sc.must(t, w.write())
+	disk := mem.Kill()
+	failing := vfs.NewFault(disk)
+	failing.SetHook(func(op vfs.Op) error {
+		if op.Kind == vfs.KindRead && strings.HasSuffix(op.Name, checkpointName) {
+			return syscall.EIO
+		}
+		return nil
+	})
+	again := openScript(t, failing, SyncAlways, sc.rng)
+	failing.SetHook(nil)
+	if again.s.recovered.checkpoint {
+		t.Fatal("the checkpoint was used")
+	}
+	for i := range 5 {
+		again.must(t, again.step(again.put(fmt.Sprint("new", i), 100)))
+	}
+	again.sealLog(t)
+	sc.must(t, sameWithoutCheckpoint(disk.Crash(sc.rng), sc.clock))
+	after := openScript(t, disk.Kill(), SyncAlways, sc.rng)
+	if n := after.s.Usage().Keys; n != 6 {
+		t.Errorf("%d keys, want 6", n)
+	}
+}
+
+// A checkpoint of the store that a backup is of does not fit the store that the
+// backup becomes when it is written to.
+func TestCatchUpWithCheckpointOfAnotherCopy(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(1, 1)))
+	sc.must(t, sc.step(sc.put("key", 100)))
+	if _, err := sc.s.Backup(sc.ctx, "/backup", nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		sc.must(t, sc.step(sc.put(fmt.Sprint("original", i), 100)))
+	}
+	sc.sealLog(t)
+	sc.s.writesCheckpoint()
+	sc.must(t, sc.close())
+	other := readMem(t, mem, memDir+"/"+checkpointName)
+	s, err := Open("/backup", memOptions(mem, SyncAlways, sc.clock))
+	sc.must(t, err)
+	for i := range 200 { // until its numbers are higher
+		sc.must(t, s.Put(sc.ctx, fmt.Sprint("copy", i%10), make([]byte, i), nil))
+		if i%50 == 0 {
+			_, err := s.committer.rollNow()
+			sc.must(t, err)
+			sc.must(t, s.background.sealNow())
+		}
+	}
+	sc.must(t, s.Close())
+	file, err := mem.Create("/backup/" + checkpointName)
+	sc.must(t, err)
+	_, err = file.WriteAt(other, 0)
+	sc.must(t, err)
+	sc.must(t, file.Close())
+	s, err = Open("/backup", memOptions(mem, SyncAlways, sc.clock))
+	sc.must(t, err)
+	defer s.Close()
+	if s.recovered.checkpoint || s.Usage().Keys != 11 {
+		t.Errorf("%d keys, checkpoint used: %v", s.Usage().Keys, s.recovered.checkpoint)
+	}
+}
+
+// The compactor writes a checkpoint when it is time to, and not into the room that
+// others need. After it, a close and an open read next to nothing.
+func TestTendCheckpoint(t *testing.T) {
+	mem := vfs.NewMem()
+	sc := openScript(t, mem, SyncAlways, rand.New(rand.NewPCG(1, 1)))
+	c := &sc.s.compactor
+	st := &compaction.State{Free: -1}
+	if c.tendCheckpoint(st, true) {
+		t.Error("a checkpoint of nothing")
+	}
+	for i := range 2 * checkpointQuiet / largeFrom {
+		sc.must(t, sc.step(sc.put(fmt.Sprint("key", i), largeFrom-100)))
+	}
+	if c.tendCheckpoint(&compaction.State{Free: compaction.Reserve(0)}, true) {
+		t.Error("a checkpoint on a full disk")
+	}
+	if c.tendCheckpoint(st, false) {
+		t.Error("a checkpoint for less than is worth it while others write")
+	}
+	if !c.tendCheckpoint(st, true) || sc.s.Stats().CheckpointBytes == 0 {
+		t.Error("no checkpoint")
+	}
+	if c.tendCheckpoint(st, true) {
+		t.Error("a second checkpoint of the same")
+	}
+	sc.must(t, sc.close())
+	sc.must(t, sc.open())
+	if r := &sc.s.recovered; !r.fits || r.scanned > 0 {
+		t.Errorf("%d bytes of the log were read; the checkpoint fits: %v", r.scanned, r.fits)
+	}
 }
 
 // A large value that was put after the checkpoint, and whose record compaction has

@@ -7,8 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"runtime"
+	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -31,12 +31,13 @@ import (
 //	             followed by u64 XXH64(seed + number of the shard + 1, part)
 //	             head, all uvarint:
 //	               id of the log segment, offset in it: where it was begun
-//	               highest time, highest sequence number before that place
+//	               highest sequence number before that place
 //	               id of the log segment, offset in it: where it was finished
 //	               next id, highest sequence number, highest time in the manifest
 //	               lost records and bytes of all value segments in it
+//	               id of its last branch, 0 if there is none
 //	               1 if nobody wrote to the store meanwhile, 0 otherwise
-//	               number of segments; for each: id, slot in the index,
+//	               number of segments; for each: id, salt, slot in the index,
 //	                 puts, bytes, tombstones, overwritten records and bytes,
 //	                 deleted records and bytes, expired records and bytes
 //	               for each shard: length of its part
@@ -62,12 +63,10 @@ const (
 // checkpoint is a checkpoint that is being read.
 type checkpoint struct {
 	at, end position // where it was begun and finished
-	maxTime int64
-	maxSeq  uint64 // before at
-	next    uint64 // id in the manifest
-	quiet   bool   // nobody wrote meanwhile
-	known   []bool // slots when it was written
-	slots   []*seg // what is left of the segments in them
+	maxSeq  uint64   // before at
+	quiet   bool     // nobody wrote meanwhile
+	known   []bool   // slots when it was written
+	slots   []*seg   // what is left of the segments in them
 	counts  map[*seg]checkpointCounts
 	parts   []int64 // lengths
 	size    int64
@@ -75,7 +74,6 @@ type checkpoint struct {
 	// fits is set if nothing but the end of the log is newer, and if the
 	// counts are exact.
 	fits bool
-	lost atomic.Bool // some entries have no location any more
 }
 
 type checkpointCounts struct {
@@ -107,7 +105,7 @@ func (s *Store) loadCheckpoint() (*checkpoint, error) {
 		return nil, nil
 	}
 	if errors.Is(err, ErrNotRegular) {
-		s.checkpointNotUsed(err)
+		s.log.Warn("no checkpoint can be read or written", "dir", s.dir, "error", err)
 		return nil, nil
 	}
 	if err != nil {
@@ -116,15 +114,15 @@ func (s *Store) loadCheckpoint() (*checkpoint, error) {
 	defer file.Close()
 	cp, err := s.readCheckpoint(file, s.loadShard)
 	if err != nil {
-		s.checkpointNotUsed(err)
+		s.log.Info("checkpoint not used; the index is built from the segments", "dir", s.dir, "reason", err)
+		s.recovered.useless = true
 		s.index.Close()
 		s.index = index.New()
 		return nil, nil
 	}
-	cp.fits = cp.fits && !cp.lost.Load()
 	s.checkpointed = checkpointed{size: cp.size}
 	s.recovered.checkpoint, s.recovered.fits = true, cp.fits
-	s.noteSeq(cp.maxSeq, cp.maxTime)
+	s.noteSeq(cp.maxSeq, 0)
 	return cp, nil
 }
 
@@ -140,11 +138,6 @@ func (cp *checkpoint) restore() {
 		sg.counts.expired.set(counts.expired)
 		sg.counts.tombstones.Store(counts.tombstones)
 	}
-}
-
-func (s *Store) checkpointNotUsed(reason error) {
-	s.log.Info("checkpoint not used; the index is built from the segments", "dir", s.dir, "reason", reason)
-	s.checkpointed.useless = true
 }
 
 var (
@@ -191,24 +184,24 @@ func (s *Store) readCheckpointHead(file vfs.File) (*checkpoint, error) {
 func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) error {
 	d := editDecoder{b: head}
 	cp.at = position{d.uvarint(), d.offset()}
-	cp.maxTime, cp.maxSeq = int64(d.uvarint()), d.uvarint()
+	cp.maxSeq = d.uvarint()
 	cp.end = position{d.uvarint(), d.offset()}
 	next, lastSeq, maxTime := d.uvarint(), d.uvarint(), int64(d.uvarint())
-	lost := Count{d.count(), d.count()}
+	lost, branch := Count{d.count(), d.count()}, d.uvarint()
 	cp.quiet = d.uvarint() == 1
 	s.state.Lock()
 	m := &s.manifest.state
-	older := next <= m.nextID && lastSeq <= m.lastSeq && maxTime <= m.maxTime
+	older := next <= m.nextID && lastSeq <= m.lastSeq && maxTime <= m.maxTime && branch == m.lastBranch()
 	cp.fits = cp.quiet && lost == m.lost()
 	s.state.Unlock()
 	if !older {
-		return fmt.Errorf("%w: it is newer than %s", errCheckpoint, manifestName)
+		return fmt.Errorf("%w: it is newer than %s, or of another copy of the store", errCheckpoint, manifestName)
 	}
 	cp.known = make([]bool, 1<<16)
 	cp.slots = make([]*seg, 1<<16)
 	cp.counts = map[*seg]checkpointCounts{}
 	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		id, slot := d.uvarint(), uint16(d.uvarint())
+		id, salt, slot := d.uvarint(), d.uvarint(), uint16(d.uvarint())
 		var v [9]int64
 		for i := range v {
 			v[i] = d.count()
@@ -221,6 +214,9 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 		if sg == nil {
 			cp.fits = false // compaction has replaced it
 			continue
+		}
+		if sg.salt != salt {
+			return fmt.Errorf("%w: it is of another %s", errCheckpoint, sg.name())
 		}
 		cp.slots[slot] = sg
 		cp.counts[sg] = checkpointCounts{
@@ -253,9 +249,6 @@ func (s *Store) checkCheckpoint(cp *checkpoint, end int64) error {
 			cp.fits = false
 		}
 	}
-	if s.segs.find(cp.at.segment) == nil {
-		cp.fits = false
-	}
 	total := int64(checkpointHeader)
 	for _, n := range cp.parts {
 		if n < 0 || n > cp.size {
@@ -281,10 +274,14 @@ func (s *Store) readCheckpoint(file vfs.File, load func(cp *checkpoint, shard in
 	errs := make([]error, workers)
 	for w := range workers {
 		group.Go(func() {
+			// One buffer for all of a worker's parts: fresh memory for
+			// each takes as long as reading it.
+			var buf []byte
 			off := int64(checkpointHeader)
 			for i, n := range cp.parts {
 				if i%workers == w && errs[w] == nil {
-					errs[w] = s.readShard(file, cp, i, off, load)
+					buf = slices.Grow(buf[:0], int(n+8))[:n+8]
+					errs[w] = s.readShard(file, cp, i, off, buf, load)
 				}
 				off += n + 8
 			}
@@ -294,14 +291,12 @@ func (s *Store) readCheckpoint(file vfs.File, load func(cp *checkpoint, shard in
 	return cp, errors.Join(errs...)
 }
 
-func (s *Store) readShard(file vfs.File, cp *checkpoint, shard int, off int64, load func(cp *checkpoint, shard int, part []byte) error) error {
-	n := cp.parts[shard]
-	b := make([]byte, n+8)
+func (s *Store) readShard(file vfs.File, cp *checkpoint, shard int, off int64, b []byte, load func(cp *checkpoint, shard int, part []byte) error) error {
 	if _, err := file.ReadAt(b, off); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	part := b[:n]
-	if checkpointSum(s.checkpointSeed()+uint64(shard)+1, part) != binary.LittleEndian.Uint64(b[n:]) {
+	part := b[:len(b)-8]
+	if checkpointSum(s.checkpointSeed()+uint64(shard)+1, part) != binary.LittleEndian.Uint64(b[len(part):]) {
 		return errCheckpoint
 	}
 	return load(cp, shard, part)
@@ -323,7 +318,6 @@ func (s *Store) loadShard(cp *checkpoint, shard int, part []byte) error {
 			// Its segment is gone, or it was not in the log yet: it is in
 			// a newer segment, or in the log behind the place where the
 			// checkpoint was begun, or was dropped.
-			cp.lost.Store(true)
 			return 0, true
 		}
 		return index.MakeLocation(sg.slot, e.Location.Unit(), e.Location.Ordinal()), true

@@ -10,57 +10,69 @@ import (
 	"github.com/firnkv/firn/compaction"
 	"github.com/firnkv/firn/engine/internal/vfs"
 	"github.com/firnkv/firn/index"
-	"github.com/firnkv/firn/segment"
 )
 
 const (
-	// checkpointTail is how much opening reads beside a checkpoint, at least,
-	// before a new one is written while nobody writes: some milliseconds' worth.
+	// A checkpoint is written at a close if so many bytes of segments are newer
+	// than the last one, or an eighth of its size if that is more: reading them
+	// takes some milliseconds.
 	checkpointTail = 1 << 20
 
-	// While others write, a checkpoint is written for so many bytes of new
-	// segments, or for as many times its own size, if that is more.
-	checkpointEvery = 64 << 20
+	// While the store is open and nobody writes, it is written for so many, or
+	// as many as its size.
+	checkpointQuiet = 8 << 20
+
+	// While others write, it is written for so many, or four times its size.
+	checkpointBusy  = 64 << 20
 	checkpointTimes = 4
+
+	// checkpointAgain is how long the compactor waits after one that failed.
+	checkpointAgain = 5 * time.Minute
 
 	// checkpointKeyBytes is what a key takes in a checkpoint, about.
 	checkpointKeyBytes = 18
 )
 
-// checkpointed says what the checkpoint file holds. It belongs to the compactor,
-// and after that to who closes the store.
+// checkpointed says what the checkpoint file holds. When the store is open, it
+// belongs to the compactor, and after that to who closes it.
 type checkpointed struct {
-	size    int64 // of the file; 0 if there is none
-	behind  int64 // bytes of log and packed segments that are newer, without:
-	logged  int64 // what had been written to the log at the time
-	useless bool  // there is a file that was not used
+	size   int64 // of the file; 0 if there is none
+	behind int64 // bytes of log and packed segments that were newer when it was written or read
+	logged int64 // bytes of the log since the store was opened, at that time
+}
+
+// checkpointBehind returns how many bytes of log and packed segments are newer than
+// the checkpoint.
+func (s *Store) checkpointBehind() int64 {
+	c := &s.checkpointed
+	return c.behind + s.committer.metrics.logBytes.Load() - c.logged
+}
+
+// checkpointSize estimates how large a new checkpoint is.
+func (s *Store) checkpointSize() int64 {
+	return max(s.checkpointed.size, int64(s.index.Len())*checkpointKeyBytes)
 }
 
 // checkpointDue reports whether so much is newer than the checkpoint that another
 // one is worth writing.
 func (s *Store) checkpointDue(quiet bool) bool {
-	c := &s.checkpointed
-	size := max(c.size, int64(s.index.Len())*checkpointKeyBytes)
-	behind := c.behind + s.committer.metrics.logBytes.Load() - c.logged
+	behind, size := s.checkpointBehind(), s.checkpointSize()
 	if quiet {
-		return behind >= max(checkpointTail, size/8)
+		return behind >= max(checkpointQuiet, size)
 	}
-	return behind >= max(checkpointEvery, checkpointTimes*size)
+	return behind >= max(checkpointBusy, checkpointTimes*size)
 }
 
 // closeCheckpoint writes the index as it is, if that is worth it. Nobody may write
 // to the store.
 func (s *Store) closeCheckpoint() error {
-	if !s.checkpointDue(true) {
-		if s.checkpointed.useless {
-			return s.fs.Remove(s.path(checkpointName))
-		}
+	if s.checkpointBehind() < max(checkpointTail, s.checkpointSize()/8) {
 		return nil
 	}
 	c := &s.committer
-	at := position{c.active.id, c.active.end.Load()}
-	w := checkpointWriter{s: s, at: at, seq: c.seq, quiet: true, yield: func() error { return nil }}
-	return w.write(func() (position, error) { return at, nil })
+	w := checkpointWriter{s: s, at: position{c.active.id, c.active.end.Load()}, seq: c.seq, quiet: true}
+	w.end = w.at
+	return w.write()
 }
 
 // checkpoint writes a checkpoint. Compaction rests meanwhile.
@@ -72,34 +84,44 @@ func (c *compactor) checkpoint() error {
 // checkpointBeside writes the index while others write to the store. It calls yield
 // between shards, and gives up if that fails. No segment may be replaced meanwhile.
 func (s *Store) checkpointBeside(yield func() error) error {
-	size := int64(s.index.Len()) * (checkpointKeyBytes + checkpointKeyBytes/4)
-	s.committer.promise(size)
-	defer s.committer.promise(-size)
-	at, seq := s.committer.mark()
-	w := checkpointWriter{s: s, at: at, seq: seq, yield: yield}
-	return w.write(func() (position, error) {
-		// What the shards have must not get lost in a crash, when others
-		// that were before it are not in the checkpoint any more.
+	w := checkpointWriter{s: s, yield: yield}
+	w.at, w.seq = s.committer.mark()
+	w.finish = func() error {
+		// What the shards have must not get lost in a crash, when what was
+		// there before it is not in the checkpoint.
 		if err := s.committer.syncQuietly(); err != nil {
-			return position{}, err
+			return err
 		}
-		return s.committer.synced(), nil
-	})
+		at, seq := s.committer.mark()
+		w.quiet = at == w.at && seq == w.seq
+		w.end = s.committer.synced()
+		return nil
+	}
+	return w.write()
 }
 
-// tendCheckpoint writes a checkpoint if it is time to.
-func (c *compactor) tendCheckpoint(quiet bool) (done bool) {
+// tendCheckpoint writes a checkpoint if it is time to, and if it takes nothing of the
+// room that puts and compaction need.
+func (c *compactor) tendCheckpoint(st *compaction.State, quiet bool) (done bool) {
 	s := c.s
-	if time.Now().Before(c.retryCheckpoint) || s.ballast.missing() || !s.checkpointDue(quiet) {
+	if time.Now().Before(c.retryCheckpoint) || !s.checkpointDue(quiet) {
+		return false
+	}
+	total := st.Fixed
+	for i := range st.Segments {
+		total += st.Segments[i].Disk
+	}
+	room := st.Free - compaction.Reserve(total)
+	if s.ballast.missing() || st.Free >= 0 && room < 2*s.checkpointSize() {
 		return false
 	}
 	err := c.checkpoint()
 	if err == nil {
 		return true
 	}
-	c.retryCheckpoint = time.Now().Add(retryAfter)
-	if err = s.syncFailed(s.diskError(err)); !errors.Is(err, errHalted) {
-		s.log.Warn("no checkpoint; opening after a crash takes longer", "dir", s.dir, "error", err)
+	if !errors.Is(err, errHalted) {
+		c.retryCheckpoint = time.Now().Add(checkpointAgain)
+		s.log.Warn("no checkpoint; opening after a crash takes longer", "dir", s.dir, "error", s.diskError(err))
 	}
 	return false
 }
@@ -114,20 +136,8 @@ func (c *committer) mark() (position, uint64) {
 
 // markLocked is mark for who holds disk.
 func (c *committer) markLocked() (position, uint64) {
-	if c.async {
-		c.flushLocked(true)
-	}
 	c.awaitPublished()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at, seq := position{c.active.id, c.active.end.Load()}, c.seq
-	if len(c.queue) > 0 {
-		first := c.queue[0]
-		var rec segment.Record
-		segment.DecodeRecord(first.raw[first.recs[0].start:], &rec)
-		seq = rec.Seq - 1
-	}
-	return at, seq
+	return position{c.active.id, c.active.end.Load()}, c.loggedSeq()
 }
 
 // synced returns up to where the log is known to be on disk.
@@ -142,27 +152,30 @@ type checkpointWriter struct {
 	s     *Store
 	at    position // where it is begun
 	seq   uint64   // the highest sequence number before that
-	quiet bool     // nobody writes to the store
-	yield func() error
+	end   position // up to where the log is on disk when it is finished
+	quiet bool     // nobody wrote to the store meanwhile
+
+	// If others write: yield is called between shards, and finish, which sets
+	// end and quiet, behind the last.
+	yield, finish func() error
 
 	file vfs.File
 	off  int64
 }
 
-// write writes the file. When all shards are in it, it calls finish, which returns
-// the place up to which the log is on disk.
-func (w *checkpointWriter) write(finish func() (position, error)) error {
+func (w *checkpointWriter) write() error {
 	s := w.s
 	logged := s.committer.metrics.logBytes.Load()
-	err := w.create(finish)
+	err := w.create()
 	if err == nil {
 		err = s.fs.Rename(s.path(checkpointTmpName), s.path(checkpointName))
 	}
-	if err == nil {
-		err = s.fs.SyncDir(s.dir)
-	}
 	if err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		// The next who syncs the directory may not be told.
+		return s.syncFailed(&syncError{file: s.dir, err: err})
 	}
 	s.checkpointed = checkpointed{size: w.off, logged: logged}
 	s.checkpointBytes.Add(w.off)
@@ -170,15 +183,15 @@ func (w *checkpointWriter) write(finish func() (position, error)) error {
 }
 
 // create writes the file under its temporary name.
-func (w *checkpointWriter) create(finish func() (position, error)) error {
+func (w *checkpointWriter) create() error {
 	file, err := w.s.createTmp(checkpointTmpName)
 	if err != nil {
 		return err
 	}
-	if w.file = file; !w.quiet {
+	if w.file = file; w.yield != nil {
 		w.file = &pacedFile{File: file, name: checkpointTmpName, written: new(atomic.Int64)}
 	}
-	if err = w.fill(finish); err != nil {
+	if err = w.fill(); err != nil {
 		defer w.s.fs.Remove(w.s.path(checkpointTmpName)) // on a full disk, others need the room
 	}
 	if closeErr := file.Close(); err == nil {
@@ -187,14 +200,16 @@ func (w *checkpointWriter) create(finish func() (position, error)) error {
 	return err
 }
 
-func (w *checkpointWriter) fill(finish func() (position, error)) error {
+func (w *checkpointWriter) fill() error {
 	s := w.s
 	seed := s.checkpointSeed()
 	w.off = checkpointHeader
 	var part, lengths []byte
 	for i := range index.Shards {
-		if err := w.yield(); err != nil {
-			return err
+		if w.yield != nil {
+			if err := w.yield(); err != nil {
+				return err
+			}
 		}
 		part = s.index.AppendShard(part[:0], i)
 		lengths = binary.AppendUvarint(lengths, uint64(len(part)))
@@ -204,11 +219,12 @@ func (w *checkpointWriter) fill(finish func() (position, error)) error {
 		}
 		w.off += int64(len(part))
 	}
-	end, err := finish()
-	if err != nil {
-		return err
+	if w.finish != nil {
+		if err := w.finish(); err != nil {
+			return err
+		}
 	}
-	head := append(w.head(end), lengths...)
+	head := append(w.head(), lengths...)
 	if _, err := w.file.WriteAt(head, w.off); err != nil {
 		return err
 	}
@@ -226,23 +242,23 @@ func (w *checkpointWriter) fill(finish func() (position, error)) error {
 
 // head returns the head without the lengths of the shards. It names all segments
 // that the shards may know: none has been removed since the first of them.
-func (w *checkpointWriter) head(end position) []byte {
+func (w *checkpointWriter) head() []byte {
 	s := w.s
 	s.state.Lock()
 	defer s.state.Unlock()
+	m := &s.manifest.state
 	head := binary.AppendUvarint(nil, w.at.segment)
 	head = binary.AppendUvarint(head, uint64(w.at.offset))
-	head = binary.AppendUvarint(head, uint64(s.clock.now()))
 	head = binary.AppendUvarint(head, w.seq)
-	head = binary.AppendUvarint(head, end.segment)
-	head = binary.AppendUvarint(head, uint64(end.offset))
-	m := &s.manifest.state
+	head = binary.AppendUvarint(head, w.end.segment)
+	head = binary.AppendUvarint(head, uint64(w.end.offset))
 	head = binary.AppendUvarint(head, m.nextID)
 	head = binary.AppendUvarint(head, m.lastSeq)
 	head = binary.AppendUvarint(head, uint64(m.maxTime))
 	lost := m.lost()
 	head = binary.AppendUvarint(head, uint64(lost.Records))
 	head = binary.AppendUvarint(head, uint64(lost.Bytes))
+	head = binary.AppendUvarint(head, m.lastBranch())
 	quiet := uint64(0)
 	if w.quiet {
 		quiet = 1
@@ -252,6 +268,7 @@ func (w *checkpointWriter) head(end position) []byte {
 	head = binary.AppendUvarint(head, uint64(len(segs)))
 	for _, sg := range segs {
 		head = binary.AppendUvarint(head, sg.id)
+		head = binary.AppendUvarint(head, sg.salt)
 		head = binary.AppendUvarint(head, uint64(sg.slot))
 		c := &sg.counts
 		puts, overwritten, deleted, expired := c.puts.count(), c.overwritten.count(), c.deleted.count(), c.expired.count()

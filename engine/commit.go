@@ -87,7 +87,8 @@ type committer struct {
 
 type commitMetrics struct {
 	groups, syncs, records atomic.Int64
-	putBytes, logBytes     atomic.Int64
+	putBytes               atomic.Int64
+	logBytes, valueBytes   atomic.Int64 // written to segments of the log, and of values
 	syncTime, longestSync  atomic.Int64 // nanoseconds
 }
 

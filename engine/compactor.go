@@ -114,13 +114,13 @@ func (c *compactor) step() (more bool) {
 	}
 	st := c.state()
 	c.s.throttle.set(compaction.Pressure(st))
-	if !c.s.throttle.active() && c.tendCheckpoint(false) {
+	if !c.s.throttle.active() && c.tendCheckpoint(st, false) {
 		return true
 	}
 	job, ok := compaction.Pick(st)
 	if !ok {
 		if st.Quiet >= quietAfter && !c.rollQuiet() {
-			c.tendCheckpoint(true)
+			c.tendCheckpoint(st, true)
 		}
 		return false
 	}

@@ -52,7 +52,7 @@
 //	LOCK            locked while the store is open
 //	MANIFEST        which segments belong to the store, and their state
 //	000001.seg …    segments; package segment has their format
-//	CHECKPOINT      the index at a place in the log; can be made again
+//	CHECKPOINT      the index as it was; can be made again
 //	BACKUP          only in a backup that was never opened for writing
 //	BALLAST         1 MiB of nothing, in stores of more than 32 MiB
 //
@@ -142,14 +142,18 @@
 //
 // # Opening
 //
-// A checkpoint is the index as it was. It is written at [Store.Close], when nobody
-// has written for some seconds, and while others write after each 64 MiB of
-// segments, or four times the checkpoint's size if that is more: some 18 bytes a key.
-// Opening reads it, and then what is newer: at most 1 MiB or an eighth of the
-// checkpoint's size after a Close; otherwise the footers of newer segments, and the
-// log segments that have none yet. After a crash, it also reads the footers of the
-// segments with records of large values. Without a checkpoint, it merges all footers:
-// some 0.5 µs a key.
+// A checkpoint is the index as it was, at some 18 bytes a key. It is written at
+// [Store.Close] and, unless [Options.ManualCompaction] is set or the disk is nearly
+// full, by the compactor: after 8 MiB of new segments when nobody has written for
+// two seconds, and after 64 MiB otherwise; or after one or four times its own size, if
+// that is more. The one before it stays until the new one is whole. A shard of the
+// index is saved at a time, which takes 25 ns a key: writes to that shard wait.
+//
+// Opening reads it, and then what is newer: after a Close, at most 1 MiB of segments or
+// an eighth of the checkpoint's size, and otherwise the footers of newer segments, and
+// the log segments that have no footer yet. Where there are large values, it also
+// reads the footers with records of them, and takes some 60 bytes for each until it is
+// done. Without a checkpoint, it merges all footers: some 0.5 µs a key.
 //
 // At the end of the log, a torn write is told from damage. Each frame says how
 // far the log was durable when it was written. A bad place that no frame behind

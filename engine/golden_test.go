@@ -204,8 +204,8 @@ func TestGoldenCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	w := checkpointWriter{s: a.Store, at: at, seq: a.recovered.maxSeq, quiet: true, yield: func() error { return nil }, file: file}
-	if err := w.fill(func() (position, error) { return at, nil }); err != nil {
+	w := checkpointWriter{s: a.Store, at: at, seq: a.recovered.maxSeq, end: at, quiet: true, file: file}
+	if err := w.fill(); err != nil {
 		t.Fatal(err)
 	}
 	b := readMem(t, disk, "/"+checkpointName)
@@ -223,14 +223,15 @@ func dumpCheckpoint(t *testing.T, b []byte) string {
 		return v
 	}
 	fmt.Fprintf(&out, "log segment %d, offset %d\n", uvarint(), uvarint())
-	fmt.Fprintf(&out, "second %d, sequence %d\n", uvarint(), uvarint())
+	fmt.Fprintf(&out, "sequence %d\n", uvarint())
 	fmt.Fprintf(&out, "finished at log segment %d, offset %d\n", uvarint(), uvarint())
 	fmt.Fprintf(&out, "manifest: next %d, sequence %d, second %d\n", uvarint(), uvarint(), uvarint())
 	fmt.Fprintf(&out, "lost: %d of %d bytes\n", uvarint(), uvarint())
+	fmt.Fprintf(&out, "branch: %x\n", uvarint())
 	fmt.Fprintf(&out, "quiet: %d\n", uvarint())
 	for range uvarint() {
-		fmt.Fprintf(&out, "segment %d in slot %d: puts %d of %d bytes, tombstones %d, overwritten %d of %d bytes, deleted %d of %d bytes, expired %d of %d bytes\n",
-			uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint())
+		fmt.Fprintf(&out, "segment %d, salt %x, in slot %d: puts %d of %d bytes, tombstones %d, overwritten %d of %d bytes, deleted %d of %d bytes, expired %d of %d bytes\n",
+			uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint(), uvarint())
 	}
 	for i, part := range parts {
 		if len(part) > 1 {

@@ -194,7 +194,7 @@ func (st *valueStream) writeFrame(t segment.FrameType, payload []byte) (segment.
 	if _, err := st.sg.file.WriteAt(st.fbuf, off); err != nil {
 		return segment.Chunk{}, fmt.Errorf("write %s at %d: %w", st.sg.name(), off, err)
 	}
-	st.v.s.committer.metrics.logBytes.Add(int64(len(st.fbuf)))
+	st.v.s.committer.metrics.valueBytes.Add(int64(len(st.fbuf)))
 	return segment.Chunk{Offset: off, Stored: len(stored)}, nil
 }
 

@@ -45,6 +45,14 @@ func (s *manifestState) lost() (n Count) {
 	return n
 }
 
+// lastBranch returns the id of the last branch, or 0.
+func (s *manifestState) lastBranch() uint64 {
+	if len(s.branches) == 0 {
+		return 0
+	}
+	return s.branches[len(s.branches)-1].id
+}
+
 type segmentState uint8
 
 // A log segment goes through these in turn. A value segment goes from active to

@@ -413,11 +413,19 @@ func TestOpenUnknownVersion(t *testing.T) {
 			binary.LittleEndian.PutUint32(b[8:], version)
 			return b
 		})
+		a.opts.ReadOnly = true
 		a.open()
 		a.wantValue("key", "value")
 		// One of an older program is not damaged.
 		if err := checkVerify(a.ctx, a.Store); (err == nil) != (version < checkpointVersion) {
 			t.Errorf("a checkpoint of version %d: %v", version, err)
+		}
+		a.close()
+		a.opts.ReadOnly = false
+		a.open()
+		a.wantValue("key", "value")
+		if _, err := os.Stat(a.file(checkpointName)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a checkpoint of version %d was left: %v", version, err)
 		}
 		a.writesCheckpoint()
 		a.close()

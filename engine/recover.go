@@ -18,6 +18,7 @@ type recovery struct {
 	maxSeq     uint64
 	checkpoint bool // was used
 	fits       bool // and only the log went on since
+	useless    bool // there is one that was not used
 	scanned    int64
 	leftover   []string // files that do not belong to the store
 
@@ -89,10 +90,29 @@ func (s *Store) recover() error {
 	if err := s.removeLeftover(); err != nil {
 		return err
 	}
+	if err := s.removeCheckpoint(); err != nil {
+		return err
+	}
 	if err := s.branchOff(); err != nil {
 		return err
 	}
 	return s.continueLog(logs, tail)
+}
+
+// removeCheckpoint removes a checkpoint that was not used, before anything is written.
+// Otherwise it might seem to be one of this store later on: when the manifest has
+// reached what it was of, by another way.
+func (s *Store) removeCheckpoint() error {
+	if !s.recovered.useless {
+		return nil
+	}
+	if err := s.fs.Remove(s.path(checkpointName)); err != nil {
+		return err
+	}
+	if err := s.fs.SyncDir(s.dir); err != nil {
+		return &syncError{file: s.dir, err: err}
+	}
+	return nil
 }
 
 // fillIndex brings the index to the state that the segments say, from the

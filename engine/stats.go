@@ -116,7 +116,7 @@ func (s *Store) Stats() Stats {
 	}
 	m := &s.committer.metrics
 	st.Writes, st.WrittenBytes = m.records.Load(), m.putBytes.Load()
-	st.Groups, st.Syncs, st.LogBytes = m.groups.Load(), m.syncs.Load(), m.logBytes.Load()
+	st.Groups, st.Syncs, st.LogBytes = m.groups.Load(), m.syncs.Load(), m.logBytes.Load()+m.valueBytes.Load()
 	st.SyncTime, st.LongestSync = time.Duration(m.syncTime.Load()), time.Duration(m.longestSync.Load())
 	st.CutBytes, st.RecoveryBytes = s.recovered.cutBytes, s.recovered.scanned
 	st.SpaceAmplification = ratio(st.DiskBytes, st.Bytes)
