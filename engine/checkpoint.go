@@ -51,7 +51,7 @@ import (
 // before the place where it was finished. Compaction rests meanwhile. See catchUp
 // for how the index is brought up to date from there.
 //
-// Versions 1 and 2 were of other hashes, and of the time of a close only.
+// Version 1 has other hashes, and neither it nor version 2 outlives a compaction.
 const (
 	checkpointName    = "CHECKPOINT"
 	checkpointTmpName = "CHECKPOINT.tmp"
