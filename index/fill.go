@@ -9,7 +9,7 @@ import (
 
 // Filler puts many keys into an index. It collects entries and enters a shard's together, in the order of their
 // hashes: memory is then written from one end to the other and not at random, and a table is rebuilt once for many new
-// keys. Ten million take 3.3 s and not 11.6 (BenchmarkFill); half of it is the system giving memory.
+// keys. Ten million take 2.5 s and not 11.6 (BenchmarkFill).
 //
 // A Filler is for one goroutine. Others may use the index at the same time, other Fillers too.
 type Filler struct {
