@@ -64,7 +64,6 @@ const (
 type checkpoint struct {
 	at, end position // where it was begun and finished
 	maxSeq  uint64   // before at
-	quiet   bool     // nobody wrote meanwhile
 	known   []bool   // slots when it was written
 	slots   []*seg   // what is left of the segments in them
 	counts  map[*seg]checkpointCounts
@@ -188,11 +187,11 @@ func (s *Store) decodeCheckpointHead(cp *checkpoint, head []byte, end int64) err
 	cp.end = position{d.uvarint(), d.offset()}
 	next, lastSeq, maxTime := d.uvarint(), d.uvarint(), int64(d.uvarint())
 	lost, branch := Count{d.count(), d.count()}, d.uvarint()
-	cp.quiet = d.uvarint() == 1
+	quiet := d.uvarint() == 1
 	s.state.Lock()
 	m := &s.manifest.state
 	older := next <= m.nextID && lastSeq <= m.lastSeq && maxTime <= m.maxTime && branch == m.lastBranch()
-	cp.fits = cp.quiet && lost == m.lost()
+	cp.fits = quiet && lost == m.lost()
 	s.state.Unlock()
 	if !older {
 		return fmt.Errorf("%w: it is newer than %s, or of another copy of the store", errCheckpoint, manifestName)

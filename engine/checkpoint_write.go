@@ -70,7 +70,7 @@ func (s *Store) closeCheckpoint() error {
 		return nil
 	}
 	c := &s.committer
-	w := checkpointWriter{s: s, at: position{c.active.id, c.active.end.Load()}, seq: c.seq, quiet: true}
+	w := checkpointWriter{s: s, at: position{c.active.id, c.active.end.Load()}, seq: c.seq}
 	w.end = w.at
 	return w.write()
 }
@@ -84,7 +84,11 @@ func (c *compactor) checkpoint() error {
 // checkpointBeside writes the index while others write to the store. It calls yield
 // between shards, and gives up if that fails. No segment may be replaced meanwhile.
 func (s *Store) checkpointBeside(yield func() error) error {
-	w := checkpointWriter{s: s, yield: yield}
+	return s.besideWriter(yield).write()
+}
+
+func (s *Store) besideWriter(yield func() error) *checkpointWriter {
+	w := &checkpointWriter{s: s, yield: yield}
 	w.at, w.seq = s.committer.mark()
 	w.finish = func() error {
 		// What the shards have must not get lost in a crash, when what was
@@ -92,12 +96,10 @@ func (s *Store) checkpointBeside(yield func() error) error {
 		if err := s.committer.syncQuietly(); err != nil {
 			return err
 		}
-		at, seq := s.committer.mark()
-		w.quiet = at == w.at && seq == w.seq
 		w.end = s.committer.synced()
 		return nil
 	}
-	return w.write()
+	return w
 }
 
 // tendCheckpoint writes a checkpoint if it is time to, and if it takes nothing of the
@@ -149,14 +151,13 @@ func (c *committer) synced() position {
 
 // checkpointWriter writes a checkpoint.
 type checkpointWriter struct {
-	s     *Store
-	at    position // where it is begun
-	seq   uint64   // the highest sequence number before that
-	end   position // up to where the log is on disk when it is finished
-	quiet bool     // nobody wrote to the store meanwhile
+	s   *Store
+	at  position // where it is begun
+	seq uint64   // the highest sequence number before that
+	end position // up to where the log is on disk when it is finished
 
 	// If others write: yield is called between shards, and finish, which sets
-	// end and quiet, behind the last.
+	// end, behind the last.
 	yield, finish func() error
 
 	file vfs.File
@@ -240,10 +241,15 @@ func (w *checkpointWriter) fill() error {
 	return w.file.Sync()
 }
 
-// head returns the head without the lengths of the shards. It names all segments
-// that the shards may know: none has been removed since the first of them.
+// head returns the head without the lengths of the shards.
 func (w *checkpointWriter) head() []byte {
 	s := w.s
+	segments := s.appendCounts(nil)
+	// Behind that: a write that is in the counts has its number by now.
+	quiet := uint64(0)
+	if s.committer.lastSeq() == w.seq {
+		quiet = 1
+	}
 	s.state.Lock()
 	defer s.state.Unlock()
 	m := &s.manifest.state
@@ -259,11 +265,13 @@ func (w *checkpointWriter) head() []byte {
 	head = binary.AppendUvarint(head, uint64(lost.Records))
 	head = binary.AppendUvarint(head, uint64(lost.Bytes))
 	head = binary.AppendUvarint(head, m.lastBranch())
-	quiet := uint64(0)
-	if w.quiet {
-		quiet = 1
-	}
 	head = binary.AppendUvarint(head, quiet)
+	return append(head, segments...)
+}
+
+// appendCounts appends the part of a head that is about segments: all that the
+// shards may know, as none has been removed since the first of them was saved.
+func (s *Store) appendCounts(head []byte) []byte {
 	segs := s.segs.all()
 	head = binary.AppendUvarint(head, uint64(len(segs)))
 	for _, sg := range segs {

@@ -204,7 +204,7 @@ func TestGoldenCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	w := checkpointWriter{s: a.Store, at: at, seq: a.recovered.maxSeq, end: at, quiet: true, file: file}
+	w := checkpointWriter{s: a.Store, at: at, seq: a.recovered.maxSeq, end: at, file: file}
 	if err := w.fill(); err != nil {
 		t.Fatal(err)
 	}
