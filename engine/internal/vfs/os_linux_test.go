@@ -5,8 +5,12 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"sync"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestOSFreeCountsDown allows for others that use the same disk.
@@ -126,6 +130,47 @@ func TestOSMappingIsNotAvoidedForOneSlowCopy(t *testing.T) {
 	if n := m.avoid.Load(); n != avoidReads {
 		t.Errorf("after two slow copies, %d reads avoid the mapping", n)
 	}
+}
+
+// A read through the mapping fetches the page it needs. By the usual readahead of a mapping, one in so many reads of
+// values that are not in memory would fetch megabytes, and push others out.
+func TestOSMappingDoesNotReadAhead(t *testing.T) {
+	const size = 32 << 20
+	f := create(t, system{OS, t.TempDir()}, "f", "").(*osFile)
+	_, err := f.WriteAt(bytes.Repeat([]byte("firn"), size/4), 0)
+	must(t, err)
+	must(t, f.Sync())
+	must(t, unix.Fadvise(int(f.f.Fd()), 0, size, unix.FADV_DONTNEED))
+	f.MapReads(size)
+	m := f.mapped.Load()
+	if n := inMemory(t, m.data); n > size/os.Getpagesize()/2 {
+		t.Skipf("%d pages stay in memory: the file system has no others", n)
+	}
+	p := make([]byte, 500)
+	const reads = 8
+	for i := range int64(reads) {
+		if !m.readAt(p, i*size/reads+size/reads/2) {
+			m.avoid.Store(0) // the disk is slow, as others are
+		}
+	}
+	if n := inMemory(t, m.data); n < reads/2 || n > 4*reads {
+		t.Errorf("%d reads of %d bytes brought %d pages into memory", reads, len(p), n)
+	}
+	must(t, f.Close())
+}
+
+// inMemory returns how many pages of a mapped file are in the page cache.
+func inMemory(t *testing.T, b []byte) (n int) {
+	t.Helper()
+	pages := make([]byte, (len(b)+os.Getpagesize()-1)/os.Getpagesize())
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(unsafe.Pointer(&pages[0])))
+	if errno != 0 {
+		t.Skipf("mincore: %v", errno)
+	}
+	for _, p := range pages {
+		n += int(p & 1)
+	}
+	return n
 }
 
 func TestOSMappingGoesWithTheFile(t *testing.T) {
