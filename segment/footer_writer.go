@@ -63,9 +63,7 @@ func (fw *FooterWriter) appendEntry(e *Entry) {
 	if b.n == 0 {
 		b.first = append(b.first[:0], e.Key...)
 	} else {
-		for shared < len(b.last) && shared < len(e.Key) && b.last[shared] == e.Key[shared] {
-			shared++
-		}
+		shared = commonPrefix(b.last, e.Key)
 	}
 	keys := binary.AppendUvarint(b.keys, uint64(shared))
 	keys = binary.AppendUvarint(keys, uint64(len(e.Key)-shared))
