@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"sort"
+	"unsafe"
 )
 
 // Filler puts many keys into an index. It collects entries and enters a shard's together, in the order of their
@@ -15,12 +16,23 @@ import (
 type Filler struct {
 	index  *Index
 	share  int // how many Fillers there are
-	shards [Shards][]filling
+	shards [Shards]collected
 	count  int // entries in shards
 	limit  int // entries at which they are entered
 
+	free [][]filling // empty chunks
+	rest []filling   // of the newest slab, not yet in chunks
+	slab int         // its length
+
 	spare []filling
 	ends  []int
+}
+
+// collected is the entries that wait for a shard.
+type collected struct {
+	full [][]filling // chunks
+	last []filling
+	n    int
 }
 
 // filling is an entry on the way into the index.
@@ -30,6 +42,14 @@ type filling struct {
 	size       uint16 // less than wideSize
 	expiration uint32
 }
+
+// Entries are collected in chunks of one size, which are used again after a Flush: slices that grow would touch three times
+// the memory, and the first touch of a page costs as much as entering 50 entries; see prepare.
+const (
+	chunkLen = 32 // 1 KiB
+	minSlab  = 64 * chunkLen
+	maxSlab  = 1024 * chunkLen
+)
 
 // minFill is how many entries all Fillers together may collect at least: half a thousand for a shard.
 const minFill = 1 << 17
@@ -64,7 +84,15 @@ func (f *Filler) Put(h Hash, e Entry) {
 		return
 	}
 	i, hi, lo := h.parts()
-	f.shards[i] = append(f.shards[i], filling{hi, lo, e.Location, uint16(e.Size), e.Expiration})
+	c := &f.shards[i]
+	if len(c.last) == cap(c.last) {
+		if c.n > 0 {
+			c.full = append(c.full, c.last)
+		}
+		c.last = f.chunk()
+	}
+	c.last = append(c.last, filling{hi, lo, e.Location, uint16(e.Size), e.Expiration})
+	c.n++
 	if f.count++; f.count >= f.limit {
 		f.Flush()
 	}
@@ -72,17 +100,38 @@ func (f *Filler) Put(h Hash, e Entry) {
 
 // Flush enters what was collected.
 func (f *Filler) Flush() {
-	for i, entries := range f.shards {
-		if len(entries) == 0 {
+	for i := range f.shards {
+		c := &f.shards[i]
+		if c.n == 0 {
 			continue
 		}
+		c.full = append(c.full, c.last)
 		if s := f.index.demand(i); s != nil {
-			s.fill(f.sorted(entries))
+			s.fill(f.sorted(c))
 		}
-		f.shards[i] = entries[:0]
+		f.free = append(f.free, c.full...)
+		*c = collected{full: c.full[:0]}
 	}
 	f.count = 0
 	f.setLimit()
+}
+
+// chunk returns an empty chunk.
+func (f *Filler) chunk() []filling {
+	if n := len(f.free); n > 0 {
+		c := f.free[n-1]
+		f.free = f.free[:n-1]
+		return c[:0]
+	}
+	if len(f.rest) == 0 {
+		f.slab = min(max(2*f.slab, minSlab), maxSlab)
+		f.rest = make([]filling, f.slab)
+		b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f.rest))), len(f.rest)*int(unsafe.Sizeof(filling{})))
+		prepare(b, 0, len(b))
+	}
+	c := f.rest[:0:chunkLen]
+	f.rest = f.rest[chunkLen:]
+	return c
 }
 
 // prepare makes tables for as many keys, if the shard has none yet.
@@ -97,22 +146,26 @@ func (s *shard) prepare(keys int) {
 
 // sorted returns the entries in the order of their hashes. They are spread first by the high bits of these, to about four
 // in a place: in a third of the time that sorting them all takes.
-func (f *Filler) sorted(entries []filling) []filling {
-	shift := 64 - max(0, bits.Len(uint(len(entries)))-2)
+func (f *Filler) sorted(c *collected) []filling {
+	shift := 64 - max(0, bits.Len(uint(c.n))-2)
 	f.ends = append(f.ends[:0], make([]int, 1<<(64-shift))...)
-	for i := range entries {
-		f.ends[entries[i].hi>>shift]++
+	for _, chunk := range c.full {
+		for i := range chunk {
+			f.ends[chunk[i].hi>>shift]++
+		}
 	}
 	sum := 0
 	for i, n := range f.ends {
 		f.ends[i] = sum // where its place begins, and after the next loop, ends
 		sum += n
 	}
-	f.spare = slices.Grow(f.spare[:0], len(entries))[:len(entries)]
-	for i := range entries {
-		end := &f.ends[entries[i].hi>>shift]
-		f.spare[*end] = entries[i]
-		*end++
+	f.spare = slices.Grow(f.spare[:0], c.n)[:c.n]
+	for _, chunk := range c.full {
+		for i := range chunk {
+			end := &f.ends[chunk[i].hi>>shift]
+			f.spare[*end] = chunk[i]
+			*end++
+		}
 	}
 	from := 0
 	for _, to := range f.ends {
