@@ -78,7 +78,10 @@ func NewCompressor(level Level, dictionary []byte) (*Compressor, error) {
 
 // Compress returns the payload to store for raw, at most [MaxRaw] bytes, and
 // its codec. It compresses into buf, which may be nil and is extended as
-// needed; the payload is part of buf, or raw itself if that does not shrink.
+// needed; the payload is part of buf, or raw itself if that does not shrink by an
+// eighth: less is not worth the time that every read would take for it. (LevelDB and
+// RocksDB ask for as much of their blocks. Of incompressible values of 435 B with
+// keys of 16 B a dictionary saves 3 %.)
 // The second result is buf, for the next call.
 func (c *Compressor) Compress(buf, raw []byte) (payload, newBuf []byte, codec Codec) {
 	if len(raw) == 0 {
@@ -95,11 +98,13 @@ func (c *Compressor) Compress(buf, raw []byte) (payload, newBuf []byte, codec Co
 		buf = c.literals.appendBlock(buf, literals, sequences)
 		block, ok = buf[n:], true
 	}
-	if ok && len(block) < len(raw) {
+	if ok && worthwhile(len(block), len(raw)) {
 		return block, buf, c.codec
 	}
 	return raw, buf, codecRaw
 }
+
+func worthwhile(stored, raw int) bool { return stored < raw-raw/8 }
 
 // noSequences is the sequences section of a block that is literals only.
 var noSequences = []byte{0}

@@ -222,6 +222,30 @@ func FuzzCompress(f *testing.F) {
 	})
 }
 
+// What saves less than an eighth is not worth decompressing.
+func TestCompressKeepsWhatHardlyShrinks(t *testing.T) {
+	rng := newRand(t)
+	text := bytes.Repeat([]byte("again and "), 80)
+	for name, dictionary := range map[string][]byte{"plain": nil, "dictionary": testDictionary()} {
+		comp := compressor(t, segment.Fast, dictionary)
+		raw := 0
+		const most = 8000
+		for random := 0; random < most; random += 4 {
+			// Ever more of it cannot be compressed, and seven eighths from 5,600 on. The encoder gives up earlier.
+			b := append(randomBytes(rng, random), text...)
+			stored, _, codec := comp.Compress(nil, b)
+			if codec == 0 {
+				raw++
+			} else if saved := len(b) - len(stored); saved < len(b)/8 {
+				t.Fatalf("%s: of %d bytes %d are stored, with codec %d", name, len(b), len(stored), codec)
+			}
+		}
+		if want := (most - 5600) / 4; raw < want || raw > 2*want {
+			t.Errorf("%s: %d are stored as they are, want %d to %d", name, raw, want, 2*want)
+		}
+	}
+}
+
 func TestCompressConcurrently(t *testing.T) {
 	comp := compressor(t, segment.Better, testDictionary())
 	records := jsonRecords(newRand(t), 50)
@@ -274,6 +298,30 @@ func TestBuildDictionary(t *testing.T) {
 		if _, err := segment.NewCompressor(segment.Better, d); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Values that cannot be compressed do not get a dictionary for their keys' sake: with
+// it, packing takes five times as long.
+func TestBuildDictionaryOfIncompressible(t *testing.T) {
+	rng := newRand(t)
+	var samples [][]byte
+	for i := range 2000 {
+		r := segment.Record{Seq: uint64(i + 1), Key: fmt.Appendf(nil, "image:%012d", i), Value: randomBytes(rng, 400)}
+		samples = append(samples, segment.AppendRecord(nil, &r))
+	}
+	if d := segment.BuildDictionary(samples, segment.DictionarySize); d != nil {
+		t.Errorf("a dictionary of %d bytes", len(d))
+	}
+	// One in three that can be is worth it.
+	records := jsonRecords(rng, 2000)
+	for i := range samples {
+		if i%3 == 0 {
+			samples[i] = records[i]
+		}
+	}
+	if d := segment.BuildDictionary(samples, segment.DictionarySize); d == nil {
+		t.Error("no dictionary")
 	}
 }
 

@@ -80,8 +80,8 @@
 // for frames after damage cheap: a wrong header passes it once in 65,536
 // positions, and then at most 128 KiB are read to find the checksum wrong.
 //
-// The raw length is at most 131,072 ([MaxRaw]). A payload that does not shrink
-// is stored raw, with both lengths equal. A compressed payload is one zstd
+// The raw length is at most 131,072 ([MaxRaw]). A payload that hardly shrinks
+// may be stored raw, with both lengths equal. A compressed payload is one zstd
 // block without its frame and block headers, which would repeat what the frame
 // says: a stored length of 1 is an RLE block, every other a compressed block
 // (RFC 8878, 3.1.1.2). To decode it with a zstd library, put before it
