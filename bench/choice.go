@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/firnkv/firn/bench/dataset"
 )
@@ -12,12 +13,13 @@ import (
 // Choice is what the user of a command chooses of a [Config].
 type Choice struct {
 	Quick  bool
-	Keys   int    // 0: as many as the settings say
-	Rounds int    // 0: as many as the settings say
-	Only   string // a regular expression that the names of the workloads match
-	File   string // where pairs come from; empty: they are made
-	Random bool   // values cannot be compressed
-	Dir    string // see [Config.Dir]
+	Keys   int           // 0: as many as the settings say
+	Rounds int           // 0: as many as the settings say
+	Limit  time.Duration // 0: as the settings say; see [Config.Limit]
+	Only   string        // a regular expression that the names of the workloads match
+	File   string        // where pairs come from; empty: they are made
+	Random bool          // values cannot be compressed
+	Dir    string        // see [Config.Dir]
 }
 
 // Flags defines a flag for each choice.
@@ -26,6 +28,7 @@ func (c *Choice) Flags(flags *flag.FlagSet) {
 	flags.BoolVar(&c.Quick, "quick", false, fmt.Sprintf("smaller stores and shorter rounds: %d keys, %d rounds", quick.Data.Keys, quick.Rounds))
 	flags.Func("keys", fmt.Sprintf("`number` of pairs in a store (default %d)", full.Data.Keys), atLeastOne(&c.Keys))
 	flags.Func("rounds", fmt.Sprintf("`number` of rounds of each workload (default %d)", full.Rounds), atLeastOne(&c.Rounds))
+	flags.Func("limit", fmt.Sprintf("end rounds of counted operations, as of overwriting ten-fold, after `duration` (default %v)", full.Limit), c.setLimit)
 	flags.StringVar(&c.Only, "only", "", "run the workloads whose names match `regexp`")
 	flags.StringVar(&c.File, "data", "", "take the pairs from `file`: lines of JSON with \"key\" and \"value\", plain or zstd")
 	flags.BoolVar(&c.Random, "random", false, "take values that cannot be compressed (default JSON documents)")
@@ -42,6 +45,13 @@ func atLeastOne(n *int) func(text string) error {
 	}
 }
 
+func (c *Choice) setLimit(text string) (err error) {
+	if c.Limit, err = time.ParseDuration(text); err != nil || c.Limit <= 0 {
+		return errors.New("it is a duration, as 90s or 5m")
+	}
+	return nil
+}
+
 // Config returns the settings that were chosen, without engines and without a child.
 // An error is one of the user.
 func (c *Choice) Config() (Config, error) {
@@ -54,6 +64,9 @@ func (c *Choice) Config() (Config, error) {
 	}
 	if c.Rounds > 0 {
 		config.Rounds = c.Rounds
+	}
+	if c.Limit > 0 {
+		config.Limit = c.Limit
 	}
 	switch {
 	case c.File != "" && c.Random:

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/firnkv/firn/bench/dataset"
 )
@@ -30,8 +31,8 @@ func TestChoice(t *testing.T) {
 	if quick := Quick(); err != nil || c.Round != quick.Round || c.Data != (dataset.Spec{Kind: dataset.Random, Keys: quick.Data.Keys}) || len(c.Workloads) != 2 {
 		t.Errorf("%v: got %+v", err, c)
 	}
-	c, err = chosen("-keys", "7", "-rounds", "3", "-data", "pairs", "-scratch", "disk")
-	if err != nil || c.Data != (dataset.Spec{Kind: dataset.Pairs, File: "pairs", Keys: 7}) || c.Rounds != 3 || c.Dir != "disk" {
+	c, err = chosen("-keys", "7", "-rounds", "3", "-limit", "2m", "-data", "pairs", "-scratch", "disk")
+	if err != nil || c.Data != (dataset.Spec{Kind: dataset.Pairs, File: "pairs", Keys: 7}) || c.Rounds != 3 || c.Limit != 2*time.Minute || c.Dir != "disk" {
 		t.Errorf("%v: got %+v", err, c)
 	}
 }
@@ -41,6 +42,8 @@ func TestWrongChoice(t *testing.T) {
 		"-keys 0":            "at least 1",
 		"-keys many":         "at least 1",
 		"-rounds -1":         "at least 1",
+		"-limit 5":           "a duration",
+		"-limit -5s":         "a duration",
 		"-only (":            "--only: ",
 		"-only xyzzy":        "no workload",
 		"-data file -random": "exclude each other",
