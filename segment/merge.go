@@ -29,8 +29,8 @@ type Source[T any] struct {
 // It is a tree of losers: in each node stands the source that lost there, and to
 // replace the winner takes one comparison in each node on its way to the root
 // (Knuth, The Art of Computer Programming 3, 5.4.1). Most of them compare two
-// integers; see player. Merging 64 sources takes 60 ns an entry less than with a
-// binary heap of keys, which compares twice in each node.
+// integers; see player. Opening a store of 10,000,000 keys in 140 segments takes a
+// tenth less than with a binary heap of keys, which compares twice in each node.
 type Merger[T any] struct {
 	sources []*Source[T]
 	entries []*Entry // the current ones of the sources
