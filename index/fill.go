@@ -57,8 +57,8 @@ const minFill = 1 << 17
 // NewFillers returns n Fillers for the index. Flush must be called on each in the end. Shards that are empty get as many
 // tables as they need if there are going to be so many keys; that may be more than there will be, but not by a multiple.
 //
-// Together the Fillers hold at most half as many entries as the index does, or 131,072, at 32 bytes an entry. So a table
-// is copied three times while the keys in it double.
+// Together the Fillers hold at most half as many entries as the index does, or 131,072, at 32 bytes an entry; and each has
+// up to 1.3 MB of room for more. So a table is copied three times while the keys in it double.
 func (x *Index) NewFillers(n, keys int) []*Filler {
 	for i := range x.shards {
 		if s := x.demand(i); s != nil && keys > 0 {

@@ -313,15 +313,27 @@ func TestBuildDictionaryOfIncompressible(t *testing.T) {
 	if d := segment.BuildDictionary(samples, segment.DictionarySize); d != nil {
 		t.Errorf("a dictionary of %d bytes", len(d))
 	}
-	// One in three that can be is worth it.
-	records := jsonRecords(rng, 2000)
-	for i := range samples {
-		if i%3 == 0 {
-			samples[i] = records[i]
+	// One in five that can be is worth it, wherever it is, and however small.
+	for name, isText := range map[string]func(i int) bool{
+		"spread": func(i int) bool { return i%5 == 0 },
+		"first":  func(i int) bool { return i < len(samples)/5 },
+		"last":   func(i int) bool { return i >= len(samples)*4/5 },
+	} {
+		for i := range samples {
+			if isText(i) {
+				r := segment.Record{
+					Seq: uint64(i + 1), Key: fmt.Appendf(nil, "user:%012d", i),
+					Value: fmt.Appendf(nil, `{"name":"user %d","active":%t,"visits":%d,"language":"en"}`, i, i%3 == 0, rng.IntN(1000)),
+				}
+				samples[i] = segment.AppendRecord(nil, &r)
+			} else {
+				r := segment.Record{Seq: uint64(i + 1), Key: fmt.Appendf(nil, "image:%012d", i), Value: randomBytes(rng, 2000)}
+				samples[i] = segment.AppendRecord(nil, &r)
+			}
 		}
-	}
-	if d := segment.BuildDictionary(samples, segment.DictionarySize); d == nil {
-		t.Error("no dictionary")
+		if d := segment.BuildDictionary(samples, segment.DictionarySize); d == nil {
+			t.Errorf("%s: no dictionary", name)
+		}
 	}
 }
 

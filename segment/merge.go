@@ -59,9 +59,11 @@ type player struct {
 const (
 	codeBytes  = 6 // of the key
 	codeBits   = 8 * codeBytes
-	codeOffset = 1<<(64-codeBits-1) - 1 // more than any key has
+	codeOffset = 1<<(64-codeBits-1) - 1 // no less than MaxKey
 	codeDone   = 1<<64 - 1              // there is no entry any more
 )
+
+const _ = uint(codeOffset - MaxKey) // or this does not compile
 
 // codeOf returns the code of a key that shares n bytes with the given one.
 func codeOf(key []byte, n int) uint64 {
@@ -194,7 +196,8 @@ func (m *Merger[T]) Next() bool {
 	return m.failed == nil && winner.code != codeDone
 }
 
-// Source returns the source of the current entry.
+// Source returns the source of the current entry. There is one after a call of Next
+// that returned true.
 func (m *Merger[T]) Source() *Source[T] { return m.sources[m.nodes[0].source] }
 
 // Entry returns the current entry. It is valid until the merger moves.
