@@ -21,38 +21,52 @@ const DictionarySize = 32 << 10
 // records, some thousands of them, shuffled. Training takes half a second for 2,000
 // samples of 600 B. Its tables are those of the level Fast, which packs 1 % better
 // with them. Its Huffman table has a code for every byte. It returns nil if the
-// samples do not make one, or hardly any shrinks with it.
+// samples do not make one, or one that is of hardly any use.
 func BuildDictionary(samples [][]byte, size int) []byte {
-	d, err := dict.BuildZstdDict(append(slices.Clip(samples), allBytes()), dict.Options{
+	training, held := samples, samples
+	if len(samples) >= 4*heldOut {
+		training, held = nil, nil
+		for i, s := range samples {
+			if i%heldOut == heldOut-1 {
+				held = append(held, s)
+			} else {
+				training = append(training, s)
+			}
+		}
+	}
+	d, err := dict.BuildZstdDict(append(slices.Clip(training), allBytes()), dict.Options{
 		MaxDictSize: min(size, DictionarySize),
 		HashBytes:   6,
 		ZstdDictID:  dictionaryID,
 		ZstdLevel:   zstd.SpeedFastest,
 	})
-	if err != nil || !useful(d, samples) {
+	if err != nil || !useful(d, held) {
 		return nil
 	}
 	return d
 }
 
-// useful reports whether one sample in ten, of some that are spread over all, shrinks
-// with the dictionary. Of incompressible ones, those do that stand in it: 1 in 25.
+// heldOut says that one sample in so many is not trained on, but tells what the
+// dictionary is worth.
+const heldOut = 16
+
+// useful reports whether samples take 3 % less with the dictionary, each alone.
+// Incompressible values of 435 B with their keys take 1 % less; half as many small
+// records among blobs of 2 KB make it 4 %.
 func useful(dictionary []byte, samples [][]byte) bool {
 	comp, err := NewCompressor(Fastest, dictionary)
 	if err != nil {
 		return false
 	}
-	var buf []byte
-	tried, shrunk := 0, 0
-	for i := 0; i < len(samples); i += 1 + len(samples)/256 {
-		var codec Codec
-		_, buf, codec = comp.Compress(buf, samples[i][:min(len(samples[i]), MaxRaw)])
-		tried++
-		if codec != codecRaw {
-			shrunk++
-		}
+	var stored, buf []byte
+	raw, saved := 0, 0
+	for _, s := range samples {
+		s = s[:min(len(s), MaxRaw)]
+		stored, buf, _ = comp.Compress(buf, s)
+		raw += len(s)
+		saved += len(s) - len(stored)
 	}
-	return 10*shrunk >= tried
+	return 32*saved >= raw
 }
 
 // PackedOptions say how a packed segment is written.
