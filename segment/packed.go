@@ -51,8 +51,8 @@ func BuildDictionary(samples [][]byte, size int) []byte {
 const heldOut = 16
 
 // useful reports whether samples take 3 % less with the dictionary, each alone.
-// Incompressible values of 435 B with their keys take 1 % less; half as many small
-// records among blobs of 2 KB make it 4 %.
+// Incompressible values of 435 B with their keys take 1 % less; as many JSON records
+// of 160 B as blobs of 2 KB take 4 % less, together.
 func useful(dictionary []byte, samples [][]byte) bool {
 	comp, err := NewCompressor(Fastest, dictionary)
 	if err != nil {
