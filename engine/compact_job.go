@@ -65,7 +65,7 @@ func (s *Store) runJob(ctx context.Context, c *compactor, job compaction.Job, fu
 	if opts.Form == compaction.Young {
 		opts.Dictionary = s.newestDictionary()
 		opts.Train = opts.Dictionary == nil && !c.trained && s.diskBytes() >= trainFrom
-		c.trained = c.trained || opts.Train // if it comes to nothing, it will again
+		c.trained = c.trained || opts.Train // if it comes to nothing, a settled form may bring one
 	}
 	// Puts that are accepted before they are written leave the room.
 	room := j.live()
